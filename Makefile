@@ -1,0 +1,53 @@
+# The verbs. CI runs `test`, `acceptance` and `lint`, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test acceptance lint format lock clean
+
+help:            ## Show the verbs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nextclick needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Use: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo      ## Stream real purchases through a broker and a worker, live in this terminal
+	$(BIN)/nextclick demo $(ARGS)
+
+test: $(VENV)/.dev       ## All tests that need nothing but this repository (a real Kafka included)
+	@for tool in java mvn; do command -v $$tool >/dev/null || { \
+	  echo "make test runs a real Apache Kafka: install Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven); '$$tool' was not found."; exit 1; }; done
+	$(BIN)/python -m pytest --ignore=tests/acceptance $(ARGS)
+
+acceptance: $(VENV)/.dev ## The tests on the real data sets in ../shared/data (or the folder NEXTCLICK_DATA names)
+	$(BIN)/python -m pytest tests/acceptance $(ARGS)
+
+lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev     ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(BIN)/python      ## Make the lock files anew from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in -o requirements/worker.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --group dev -o requirements/dev.lock
+
+clean:           ## Remove what the verbs made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,60 @@
+"""Every error that nextclick raises on purpose.
+
+The tree::
+
+    NextclickError
+    ├── BadClickError          an input record that is not a click (data, never fatal: it becomes a dead letter)
+    ├── InvalidParameterError  a scoring or window parameter out of its range
+    ├── SettingsError          a setting that is unknown, missing or out of its range
+    ├── TopicError             a topic is missing or has the wrong shape
+    ├── BrokerError            a broker cannot be reached, or a local one cannot be started
+    ├── ReplayError            a file to replay cannot be read at all
+    └── StateError             stored state was written by something else than this version reads
+
+The command line prints an error's message and nothing more, so a message says what was expected, what
+came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class NextclickError(Exception):
+    """Base of all the errors below."""
+
+
+class BadClickError(NextclickError):
+    """An input record that is not a click.
+
+    Args:
+        reason: one of :data:`core.clicks.BAD_REASONS`; the label that it is counted by.
+        detail: what was expected and what came, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class InvalidParameterError(NextclickError):
+    """A scoring or window parameter is out of its range."""
+
+
+class SettingsError(NextclickError):
+    """A setting is unknown, missing or out of its range."""
+
+
+class TopicError(NextclickError):
+    """A topic is missing or has the wrong shape."""
+
+
+class BrokerError(NextclickError):
+    """A broker cannot be reached, or a local one cannot be started."""
+
+
+class ReplayError(NextclickError):
+    """A file to replay cannot be read at all."""
+
+
+class StateError(NextclickError):
+    """Stored state was written by something else than what this version reads."""
