@@ -1,0 +1,223 @@
+"""All settings, read in this file and nowhere else: from ``NEXTCLICK_…`` variables and a TOML file.
+
+A variable wins over the file, the file wins over the default. ``docs/settings.md`` is the same table for
+people; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from core.errors import SettingsError
+
+ENV_PREFIX = "NEXTCLICK_"
+
+#: Variables of the prefix that are not settings of the worker: where the settings file is, and where the
+#: tests find their data.
+OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=249)]
+
+
+class Settings(BaseSettings):
+    """What a worker, a replay or a demo runs with. Frozen, typed and closed: an unknown key is an error."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    # Kafka
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, `host:port` apart by commas")
+    group_id: Name = Field("nextclick", description="consumer group; also the prefix of the changelog's name")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to speak to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="only with a `SASL_…` protocol"
+    )
+    sasl_username: str = Field("", description="only with a `SASL_…` protocol")
+    sasl_password: SecretStr = Field(SecretStr(""), description="never printed or logged")
+    ssl_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the brokers' certificates; else the system's"
+    )
+    session_timeout_s: Annotated[float, Field(ge=6, le=300)] = Field(
+        10.0, description="a worker that is silent for so long loses its partitions, seconds"
+    )
+    commit_interval_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        1.0, description="how often input offsets are committed, seconds"
+    )
+
+    # Topics
+    clicks_topic: Name = Field("clicks", description="input, keyed by visitor")
+    recommendations_topic: Name = Field("recommendations", description="output, one answer a click")
+    sessions_topic: Name = Field("sessions", description="closed sessions, one partition")
+    dead_letters_topic: Name = Field("dead-letters", description="records that could not be used, as they came")
+    partitions: Annotated[int, Field(ge=1, le=1000)] = Field(
+        4, description="partitions of clicks and recommendations, used by `nextclick topics create`"
+    )
+    replication_factor: Annotated[int, Field(ge=1, le=16)] = Field(
+        1, description="copies of each topic, used by `nextclick topics create` and for the changelog"
+    )
+
+    # The window
+    gap_s: Annotated[float, Field(gt=0)] = Field(
+        1200.0, description="a click so long after the last one opens a new session, seconds of event time"
+    )
+    grace_s: Annotated[float, Field(ge=0)] = Field(
+        60.0, description="a click may be so far behind its partition's watermark, seconds of event time"
+    )
+    future_s: Annotated[float, Field(ge=0)] = Field(
+        300.0, description="a click so far ahead of its append to the log is from a broken clock, seconds"
+    )
+    max_clicks: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        200, description="a session past this is still answered, but grows no more and is not learnt"
+    )
+    close_idle: bool = Field(True, description="close the sessions of a partition without traffic by the clock")
+    idle_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="a partition without a click for so long is idle, seconds; default gap_s + grace_s"
+    )
+    max_value_bytes: Annotated[int, Field(ge=256, le=16 * 1024 * 1024)] = Field(
+        65_536, description="a larger record is not a click, bytes"
+    )
+
+    # The index and its scoring
+    preset: Literal["vsknn", "vstan"] = Field("vstan", description="parameters of the scorer, by name")
+    exclude: Literal["none", "current", "session"] = Field(
+        "current", description="what an answer leaves out: nothing, the clicked item, all items of the session"
+    )
+    recommendations: Annotated[int, Field(ge=1, le=100)] = Field(20, description="items in an answer")
+    neighbours: PositiveInt | None = Field(None, description="k, similar sessions used; default the preset's")
+    sessions_per_item: PositiveInt | None = Field(
+        None, description="m, newest sessions of an item that are looked at; default the preset's"
+    )
+    last_clicks: PositiveInt | None = Field(
+        None, description="L, newest clicks of a session that are used; default the preset's"
+    )
+    index_sessions: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        500_000, description="closed sessions held in memory; the oldest leaves first"
+    )
+
+    # The worker
+    data_dir: Path = Field(
+        Path("nextclick-data"), description="folder of RocksDB and of compiled kernels; one for each worker"
+    )
+    max_run_clicks: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        500, description="clicks that are processed and written together at most"
+    )
+    rocksdb_cache_mb: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        32, description="block cache of each partition's RocksDB, MiB"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
+    metrics_port: Port = Field(9464, description="port of /metrics; 0 takes a free one and logs it")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    @model_validator(mode="after")
+    def _sasl_is_complete(self) -> Settings:
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password.get_secret_value()
+        ):
+            msg = "security_protocol is SASL, so sasl_username and sasl_password are needed"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def idle_after_s(self) -> float:
+        """Seconds without a click after which a partition is idle."""
+        return self.gap_s + self.grace_s if self.idle_s is None else self.idle_s
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options first, then variables, then the file that ``NEXTCLICK_CONFIG`` names."""
+        del dotenv_settings, file_secret_settings
+        file = os.environ.get("NEXTCLICK_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    def public(self) -> dict[str, Any]:
+        """All settings as plain values, secrets masked."""
+        return self.model_dump(mode="json")
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make another process run with these settings. They hold the secrets."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        values["sasl_password"] = self.sasl_password.get_secret_value()
+        return {f"{ENV_PREFIX}{key.upper()}": str(value) for key, value in values.items()}
+
+
+def load_settings(config: Path | None = None, **options: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: a TOML file; ``NEXTCLICK_CONFIG`` names it when this is None.
+        options: settings given on a command line; None means not given.
+
+    Raises:
+        SettingsError: an unknown key (with the nearest known name), a value out of its range, no such file.
+    """
+    file = config or (Path(os.environ["NEXTCLICK_CONFIG"]) if os.environ.get("NEXTCLICK_CONFIG") else None)
+    if file is not None:
+        _refuse_unknown_keys_of(file)
+    _refuse_unknown_variables()
+    before = os.environ.get("NEXTCLICK_CONFIG")
+    try:
+        if file is not None:
+            os.environ["NEXTCLICK_CONFIG"] = str(file)
+        return Settings(**{key: value for key, value in options.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+    finally:
+        if before is None:
+            os.environ.pop("NEXTCLICK_CONFIG", None)
+        else:
+            os.environ["NEXTCLICK_CONFIG"] = before
+
+
+def _refuse_unknown_keys_of(file: Path) -> None:
+    try:
+        keys = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the settings file {file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {file} is not TOML: {error}") from None
+    for key in keys:
+        if key not in Settings.model_fields:
+            raise SettingsError(f"unknown setting {key!r} in {file}{_nearest(key)}")
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        if not variable.upper().startswith(ENV_PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        key = variable[len(ENV_PREFIX) :].lower()
+        if key not in Settings.model_fields:
+            raise SettingsError(f"unknown setting {variable} in the environment{_nearest(key, ENV_PREFIX)}")
+
+
+def _nearest(key: str, prefix: str = "") -> str:
+    near = difflib.get_close_matches(key, list(Settings.model_fields), n=1, cutoff=0.4)
+    if not near:
+        return "; `nextclick worker --print-settings` shows the known ones"
+    return f"; did you mean {prefix + near[0].upper() if prefix else near[0]}?"
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        came = "" if name == "sasl_password" or not name else f" (came: {problem['input']!r})"
+        lines.append(f"{name}: {problem['msg']}{came}" if name else problem["msg"].removeprefix("Value error, "))
+    return "settings: " + "; ".join(lines)
