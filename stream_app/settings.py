@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from core.errors import SettingsError
 
@@ -58,7 +63,9 @@ class Settings(BaseSettings):
     clicks_topic: Name = Field("clicks", description="input, keyed by visitor")
     recommendations_topic: Name = Field("recommendations", description="output, one answer a click")
     sessions_topic: Name = Field("sessions", description="closed sessions, one partition")
-    dead_letters_topic: Name = Field("dead-letters", description="records that could not be used, as they came")
+    dead_letters_topic: Name = Field(
+        "dead-letters", description="records that could not be used, as they came"
+    )
     partitions: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="partitions of clicks and recommendations, used by `nextclick topics create`"
     )
@@ -79,7 +86,9 @@ class Settings(BaseSettings):
     max_clicks: Annotated[int, Field(ge=2, le=10_000)] = Field(
         200, description="a session past this is still answered, but grows no more and is not learnt"
     )
-    close_idle: bool = Field(True, description="close the sessions of a partition without traffic by the clock")
+    close_idle: bool = Field(
+        True, description="close the sessions of a partition without traffic by the clock"
+    )
     idle_s: Annotated[float, Field(gt=0)] | None = Field(
         None, description="a partition without a click for so long is idle, seconds; default gap_s + grace_s"
     )
@@ -90,7 +99,8 @@ class Settings(BaseSettings):
     # The index and its scoring
     preset: Literal["vsknn", "vstan"] = Field("vstan", description="parameters of the scorer, by name")
     exclude: Literal["none", "current", "session"] = Field(
-        "current", description="what an answer leaves out: nothing, the clicked item, all items of the session"
+        "current",
+        description="what an answer leaves out: nothing, the clicked item, all items of the session",
     )
     recommendations: Annotated[int, Field(ge=1, le=100)] = Field(20, description="items in an answer")
     neighbours: PositiveInt | None = Field(None, description="k, similar sessions used; default the preset's")
@@ -116,7 +126,9 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
     metrics_port: Port = Field(9464, description="port of /metrics; 0 takes a free one and logs it")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
@@ -219,5 +231,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         came = "" if name == "sasl_password" or not name else f" (came: {problem['input']!r})"
-        lines.append(f"{name}: {problem['msg']}{came}" if name else problem["msg"].removeprefix("Value error, "))
+        lines.append(
+            f"{name}: {problem['msg']}{came}" if name else problem["msg"].removeprefix("Value error, ")
+        )
     return "settings: " + "; ".join(lines)
