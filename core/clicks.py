@@ -123,7 +123,7 @@ def parse_time_ms(time: float | str) -> int:
     if isinstance(time, float) and not math.isfinite(time):
         raise BadClickError("bad_time", f"time is {time}, expected a finite number or ISO 8601")
     time_ms = round(time) if time >= MILLISECONDS_FROM else round(time * 1000)
-    if not (0 <= time_ms <= MAX_TIME_MS and time >= 0):
+    if time < 0 or time_ms > MAX_TIME_MS:
         raise BadClickError("bad_time", f"time is {time}, expected 0 to the end of the year 9999")
     return time_ms
 

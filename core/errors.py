@@ -3,7 +3,7 @@
 The tree::
 
     NextclickError
-    ├── BadClickError          an input record that is not a click (data, never fatal: it becomes a dead letter)
+    ├── BadClickError          an input record that is not a click (data: it becomes a dead letter)
     ├── InvalidParameterError  a scoring or window parameter out of its range
     ├── SettingsError          a setting that is unknown, missing or out of its range
     ├── TopicError             a topic is missing or has the wrong shape

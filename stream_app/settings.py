@@ -63,9 +63,7 @@ class Settings(BaseSettings):
     clicks_topic: Name = Field("clicks", description="input, keyed by visitor")
     recommendations_topic: Name = Field("recommendations", description="output, one answer a click")
     sessions_topic: Name = Field("sessions", description="closed sessions, one partition")
-    dead_letters_topic: Name = Field(
-        "dead-letters", description="records that could not be used, as they came"
-    )
+    dead_letters_topic: Name = Field("dead-letters", description="unusable records, as they came")
     partitions: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="partitions of clicks and recommendations, used by `nextclick topics create`"
     )
@@ -86,9 +84,7 @@ class Settings(BaseSettings):
     max_clicks: Annotated[int, Field(ge=2, le=10_000)] = Field(
         200, description="a session past this is still answered, but grows no more and is not learnt"
     )
-    close_idle: bool = Field(
-        True, description="close the sessions of a partition without traffic by the clock"
-    )
+    close_idle: bool = Field(True, description="close sessions of a partition without traffic by the clock")
     idle_s: Annotated[float, Field(gt=0)] | None = Field(
         None, description="a partition without a click for so long is idle, seconds; default gap_s + grace_s"
     )
@@ -100,7 +96,7 @@ class Settings(BaseSettings):
     preset: Literal["vsknn", "vstan"] = Field("vstan", description="parameters of the scorer, by name")
     exclude: Literal["none", "current", "session"] = Field(
         "current",
-        description="what an answer leaves out: nothing, the clicked item, all items of the session",
+        description="what an answer leaves out: nothing, the clicked item, the session's items",
     )
     recommendations: Annotated[int, Field(ge=1, le=100)] = Field(20, description="items in an answer")
     neighbours: PositiveInt | None = Field(None, description="k, similar sessions used; default the preset's")
@@ -115,8 +111,9 @@ class Settings(BaseSettings):
     )
 
     # The worker
-    data_dir: Path = Field(
-        Path("nextclick-data"), description="folder of RocksDB and of compiled kernels; one for each worker"
+    data_dir: Path = Field(Path("nextclick-data"), description="folder of RocksDB; one for each worker")
+    cache_dir: Path = Field(
+        Path("~/.cache/nextclick"), description="folder of compiled kernels and of the local Kafka's files"
     )
     max_run_clicks: Annotated[int, Field(ge=1, le=100_000)] = Field(
         500, description="clicks that are processed and written together at most"
