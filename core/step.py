@@ -1,0 +1,217 @@
+"""The heart: one run of a partition's records in, and all that follows from it out, in plain values.
+
+The worker, the evaluator, the property tests and the benchmark all call :func:`advance_run`; what differs is
+only where the records come from and where the result goes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from core.clicks import Click, parse_click
+from core.errors import BadClickError
+from core.sessions import (
+    Advance,
+    Cause,
+    ClosedSession,
+    Place,
+    Session,
+    WindowRules,
+    advance,
+    as_of,
+    close,
+    is_over,
+)
+
+
+class Record(NamedTuple):
+    """A record of the input topic: offset, append time (ms since 1970), key and value as they came."""
+
+    offset: int
+    append_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class VisitorState(msgspec.Struct, frozen=True, array_like=True):
+    """What the table holds for a visitor: the offset last applied to it, and the open session."""
+
+    applied: int
+    session: Session
+
+
+class PartitionState(msgspec.Struct, frozen=True, array_like=True):
+    """What the table holds for a partition: everything up to ``applied`` is done; -1 before the first run."""
+
+    applied: int = -1
+    watermark_ms: int | None = None
+
+
+class Parsed(NamedTuple):
+    """A record and what it was read as."""
+
+    record: Record
+    click: Click | BadClickError
+
+
+class Query(NamedTuple):
+    """A click that wants an answer: the session as it was when the click had been applied."""
+
+    visitor: str
+    item: str
+    offset: int
+    time_ms: int
+    append_ms: int
+    session: str
+    items: tuple[str, ...]
+    outcome: str
+
+
+class DeadLetter(NamedTuple):
+    """A record that ends here: which one, why (a label), and a sentence for a person."""
+
+    record: Record
+    reason: str
+    detail: str
+
+
+class RunResult(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        visitors: state of each visitor that changed; None: nothing is held any more.
+        closed: sessions that closed, in the order in which they closed.
+        queries: clicks to answer, in log order.
+        dead: records that are no clicks, late, or of the future, in log order.
+        partition: the partition's state after the run.
+        outcomes: how many clicks had which outcome.
+    """
+
+    visitors: dict[str, VisitorState | None]
+    closed: list[ClosedSession]
+    queries: list[Query]
+    dead: list[DeadLetter]
+    partition: PartitionState
+    outcomes: Counter[str]
+
+
+def parse_run(records: Iterable[Record], max_bytes: int) -> list[Parsed]:
+    """Read each record as a click; a bad one is kept with its error."""
+    parsed = []
+    for record in records:
+        click: Click | BadClickError
+        try:
+            click = parse_click(record.value, max_bytes)
+        except BadClickError as error:
+            click = error
+        parsed.append(Parsed(record, click))
+    return parsed
+
+
+def visitors_of(run: Iterable[Parsed]) -> set[str]:
+    """The visitors whose state the run needs."""
+    return {parsed.click.visitor for parsed in run if isinstance(parsed.click, Click)}
+
+
+def advance_run(
+    partition: int,
+    run: Sequence[Parsed],
+    before: PartitionState,
+    visitors: Mapping[str, VisitorState],
+    rules: WindowRules,
+) -> RunResult:
+    """Apply a run of one partition's records, in the order of the log.
+
+    A click at or below the offset that the partition or its visitor has applied is a replay: it changes
+    nothing, and it is answered again where its session is still open, with the session as it was then.
+
+    Args:
+        partition: the input partition.
+        run: its records, by ascending offset.
+        before: the partition's state before the run.
+        visitors: state of the run's visitors; a visitor without any is absent.
+        rules: the window's parameters.
+    """
+    states: dict[str, VisitorState | None] = dict(visitors)
+    changed: dict[str, VisitorState | None] = {}
+    result = RunResult(changed, [], [], [], before, Counter())
+    watermark_ms, applied = before.watermark_ms, before.applied
+    for record, click in run:
+        if isinstance(click, BadClickError):
+            if record.offset > applied:
+                result.dead.append(DeadLetter(record, click.reason, click.detail))
+            continue
+        state = states.get(click.visitor)
+        if record.offset <= applied or (state is not None and record.offset <= state.applied):
+            result.outcomes["replay"] += 1
+            if state is not None:
+                result.queries.extend(_answer_again(state.session, record, click))
+        else:
+            place = Place(partition, record.offset, record.append_ms)
+            step = advance(state.session if state else None, click, place, watermark_ms, rules)
+            after = VisitorState(record.offset, step.session) if step.session else None
+            if after or state:
+                states[click.visitor] = changed[click.visitor] = after
+            _note(result, record, click, step)
+        # A replayed click moves the watermark as it did the first time: a run that was only half written
+        # is decided again from the state before it.
+        if record.offset > applied and not _is_future(click, record, rules):
+            watermark_ms = click.time_ms if watermark_ms is None else max(watermark_ms, click.time_ms)
+    if run:
+        applied = max(applied, run[-1].record.offset)
+    return result._replace(partition=PartitionState(applied, watermark_ms))
+
+
+def close_run(
+    visitors: Mapping[str, VisitorState], partition: PartitionState, rules: WindowRules, cause: Cause
+) -> RunResult:
+    """Close sessions without a click: those that are over (``watermark``), or all given (``idle``)."""
+    result = RunResult({}, [], [], [], partition, Counter())
+    for visitor, state in visitors.items():
+        over = is_over(state.session, partition.watermark_ms, rules)
+        if over or cause == "idle":
+            result.visitors[visitor] = None
+            result.closed.append(close(state.session, visitor, "watermark" if over else cause, rules))
+    return result
+
+
+def _note(result: RunResult, record: Record, click: Click, step: Advance) -> None:
+    """Add what one click did to the run's result."""
+    result.outcomes[step.outcome] += 1
+    if step.closed:
+        result.closed.append(step.closed)
+    if step.outcome == "late":
+        result.dead.append(DeadLetter(record, "late", f"time {click.time_ms} ms is behind the watermark"))
+    elif step.outcome == "future":
+        result.dead.append(
+            DeadLetter(record, "future", f"time {click.time_ms} ms, appended at {record.append_ms} ms")
+        )
+    elif step.session:
+        result.queries.append(_query(step.session, record, click, step.session.items, step.outcome))
+
+
+def _answer_again(session: Session, record: Record, click: Click) -> list[Query]:
+    if not any(held.offset == record.offset for held in session.clicks):
+        return []
+    return [_query(session, record, click, as_of(session, record.offset), "replay")]
+
+
+def _query(session: Session, record: Record, click: Click, items: tuple[str, ...], outcome: str) -> Query:
+    return Query(
+        click.visitor,
+        click.item,
+        record.offset,
+        click.time_ms,
+        record.append_ms,
+        session.id,
+        items,
+        outcome,
+    )
+
+
+def _is_future(click: Click, record: Record, rules: WindowRules) -> bool:
+    return click.time_ms > record.append_ms + rules.future_ms
