@@ -1,0 +1,150 @@
+"""The topics that nextclick needs: what they are, making them, and checking the ones that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stream_app import kafka
+from stream_app.kafka import TopicShape
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+MIB = 1024 * 1024
+
+#: Bytes of the largest click that the input topic takes: larger than any that is used, so that an oversized
+#: one is counted as a dead letter instead of being refused to its producer.
+CLICK_BYTES = 2 * MIB
+
+#: A dead letter is the record as it came with headers added, so it is larger than any click.
+DEAD_LETTER_BYTES = 4 * MIB
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a topic.
+
+    Args:
+        topic: its name.
+        expected: what it should be.
+        found: what it is.
+        advice: what to do.
+    """
+
+    topic: str
+    expected: str
+    found: str
+    advice: str
+
+
+def changelog_topic(settings: Settings) -> str:
+    """The name that Faust gives to the changelog of the visitor table."""
+    return f"{settings.group_id}-visitors-changelog"
+
+
+def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
+    """Each topic by name, as `nextclick topics create` makes it on an empty broker."""
+    spread, copies = settings.partitions, settings.replication_factor
+    # The broker's own time: whether a click is from the future must not be judged by its producer's clock.
+    append_time = {"message.timestamp.type": "LogAppendTime"}
+    delete = {"cleanup.policy": "delete"}
+    return {
+        settings.clicks_topic: TopicShape(
+            spread, copies, {**delete, **append_time, "max.message.bytes": str(CLICK_BYTES)}
+        ),
+        settings.recommendations_topic: TopicShape(spread, copies, delete),
+        # One partition: its order is the order of the index, which is rebuilt from all of it.
+        settings.sessions_topic: TopicShape(1, copies, {**delete, **append_time, "retention.ms": "-1"}),
+        settings.dead_letters_topic: TopicShape(
+            1, copies, {**delete, "max.message.bytes": str(DEAD_LETTER_BYTES)}
+        ),
+        changelog_topic(settings): TopicShape(spread, copies, {"cleanup.policy": "compact"}),
+    }
+
+
+async def create(settings: Settings) -> list[str]:
+    """Make the topics that are missing; those that exist are left as they are.
+
+    A clicks topic that exists already decides the number of partitions of recommendations and changelog.
+
+    Returns:
+        The names of those made, none on a second call.
+
+    Raises:
+        TopicError: the broker refuses one.
+        BrokerError: no broker answers.
+    """
+    wanted = wanted_topics(settings)
+    existing = await kafka.describe_topics(settings, list(wanted))
+    missing = {
+        name: shape for name, shape in _following_clicks(settings, existing).items() if existing[name] is None
+    }
+    return await kafka.create_topics(settings, missing) if missing else []
+
+
+async def check(settings: Settings) -> list[Problem]:
+    """Compare the topics that exist with those that are needed.
+
+    Only what would give wrong or missing answers is a problem: a topic that is missing, partitions that do
+    not match (clicks, recommendations and changelog alike, sessions one), a clean-up that drops what is
+    needed. A broker that does not tell the configs of a topic is believed.
+
+    Raises:
+        BrokerError: no broker answers.
+    """
+    existing = await kafka.describe_topics(settings, list(wanted_topics(settings)))
+    problems = []
+    for name, shape in _following_clicks(settings, existing).items():
+        found = existing[name]
+        if found is None:
+            advice = "make it with `nextclick topics create`"
+            problems.append(Problem(name, f"{shape.partitions} partition(s)", "missing", advice))
+            continue
+        problems += _compare_partitions(settings, name, shape, found)
+        problems += _compare_clean_up(name, shape, found)
+    return problems
+
+
+def _following_clicks(settings: Settings, existing: dict[str, TopicShape | None]) -> dict[str, TopicShape]:
+    """The wanted topics, with the partitions of the clicks topic that exists."""
+    clicks = existing[settings.clicks_topic]
+    spread = settings.partitions if clicks is None else clicks.partitions
+    alike = {settings.clicks_topic, settings.recommendations_topic, changelog_topic(settings)}
+    return {
+        name: replace(shape, partitions=spread) if name in alike else shape
+        for name, shape in wanted_topics(settings).items()
+    }
+
+
+def _compare_partitions(settings: Settings, name: str, shape: TopicShape, found: TopicShape) -> list[Problem]:
+    if found.partitions == shape.partitions or name == settings.dead_letters_topic:
+        return []  # dead letters have no order to keep
+    if name == settings.sessions_topic:
+        advice = (
+            "its order is the order of the index: set sessions_topic to a new name, "
+            "then `nextclick topics create`"
+        )
+    elif name == settings.recommendations_topic:
+        advice = (
+            f"it must have as many as {settings.clicks_topic}: set recommendations_topic to a new name, "
+            "then `nextclick topics create`"
+        )
+    else:
+        advice = (
+            f"it must have as many as {settings.clicks_topic}, whose partitions were changed: "
+            "set group_id to a new name, then `nextclick topics create`"
+        )
+    return [Problem(name, f"{shape.partitions} partition(s)", f"{found.partitions} partition(s)", advice)]
+
+
+def _compare_clean_up(name: str, shape: TopicShape, found: TopicShape) -> list[Problem]:
+    key = "cleanup.policy"
+    expected, came = (shape.configs or {}).get(key), (found.configs or {}).get(key)
+    if came is None or came == expected:
+        return []
+    advice = (
+        f"change its config: kafka-configs.sh --bootstrap-server … --alter --entity-type topics "
+        f"--entity-name {name} --add-config {key}={expected}"
+    )
+    return [Problem(name, f"{key}={expected}", f"{key}={came}", advice)]
