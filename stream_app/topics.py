@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from stream_app import kafka
 from stream_app.kafka import TopicShape
-
-if TYPE_CHECKING:
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 MIB = 1024 * 1024
 
