@@ -1,0 +1,328 @@
+"""Replay a recorded file into the clicks topic, at the recorded pace or a multiple of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from core.clicks import encode_click
+from core.errors import BadClickError, TopicError
+from stream_app.columns import Columns, click_of
+from stream_app.kafka import broker_errors, describe_topics, new_producer, start
+from stream_app.rows import BadLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from core.clicks import Click
+    from stream_app.rows import Table
+    from stream_app.settings import Settings
+
+#: A speed: as fast as it goes.
+MAX_SPEED = math.inf
+#: Bad lines that a report shows; the others are only counted.
+MAX_SHOWN_BAD_LINES = 20
+#: Clicks that may be sent and not yet confirmed by the broker.
+MAX_OUTSTANDING = 10_000
+
+_PROGRESS_EVERY_S = 0.25
+_LOOK_UP_EVERY = 500  # lines after which the clock, the other tasks and the stop signal have their turn
+_LINGER_MS = 5
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """What a replay did; while it runs, what it has done so far.
+
+    Attributes:
+        sent: clicks confirmed by the broker; in a dry run, clicks that would be sent.
+        bad_lines: lines of the file that are no click.
+        first_bad: the first :data:`MAX_SHOWN_BAD_LINES` of them.
+        likely_late: clicks that lie behind an earlier one of the file by more than ``grace_s``. A worker
+            takes them for late, except where the two are in different partitions.
+        first_time_ms: the least time of a click, milliseconds since 1970; None before the first click.
+        last_time_ms: the greatest.
+        seconds: how long it took.
+        stopped: whether a signal ended it before the file's end.
+        position: bytes of the file that are read.
+        size: bytes of the file.
+    """
+
+    sent: int = 0
+    bad_lines: int = 0
+    first_bad: list[BadLine] = field(default_factory=list)
+    likely_late: int = 0
+    first_time_ms: int | None = None
+    last_time_ms: int | None = None
+    seconds: float = 0.0
+    stopped: bool = False
+    position: int = 0
+    size: int = 0
+
+    @property
+    def clicks_per_s(self) -> float:
+        """Clicks sent a second, over the whole replay."""
+        return self.sent / self.seconds if self.seconds > 0 else 0.0
+
+    def add_bad(self, bad: BadLine) -> None:
+        """Count a line that is no click, and keep it while there is room."""
+        self.bad_lines += 1
+        if len(self.first_bad) < MAX_SHOWN_BAD_LINES:
+            self.first_bad.append(bad)
+
+    def add_time(self, time_ms: int, grace_s: float) -> None:
+        """Take a click's time into the first, the last and the likely late ones."""
+        if self.first_time_ms is None or self.last_time_ms is None:
+            self.first_time_ms = self.last_time_ms = time_ms
+            return
+        if time_ms < self.last_time_ms - grace_s * 1000:
+            self.likely_late += 1
+        self.first_time_ms = min(self.first_time_ms, time_ms)
+        self.last_time_ms = max(self.last_time_ms, time_ms)
+
+
+class Pace:
+    """When each click is due: the recorded gaps divided by the speed.
+
+    A click older than one before it is due at once, and the gaps after it are counted from the newest click
+    so far, so that a file that is out of order does not take longer than the time that it spans.
+
+    Args:
+        speed: 1 is as recorded, 2 twice as fast; :data:`MAX_SPEED` makes everything due at once.
+    """
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._first_ms: int | None = None
+        self._newest_ms = 0
+
+    def due_s(self, time_ms: int) -> float:
+        """Seconds after the first click at which the click of this time is due; never less than before."""
+        if self._first_ms is None:
+            self._first_ms = self._newest_ms = time_ms
+        self._newest_ms = max(self._newest_ms, time_ms)
+        return (self._newest_ms - self._first_ms) / 1000 / self._speed
+
+
+def clicks_to_send(
+    table: Table, columns: Columns, settings: Settings, report: ReplayReport
+) -> Iterator[tuple[Click, bytes] | None]:
+    """The clicks of a file and their values for the wire; None for a line that is no click.
+
+    Bad lines and the position go into ``report``. A click that is larger than a worker takes is a bad
+    line too.
+    """
+    report.size = table.size
+    for row in table.rows(columns.names()):
+        report.position = table.position
+        if isinstance(row, BadLine):
+            report.add_bad(row)
+            yield None
+            continue
+        line, values = row
+        try:
+            click = click_of(values, columns)
+        except BadClickError as error:
+            report.add_bad(BadLine(line, error.detail))
+            yield None
+            continue
+        value = encode_click(click)
+        if len(value) > settings.max_value_bytes:
+            report.add_bad(
+                BadLine(
+                    line, f"the click has {len(value)} bytes, max_value_bytes is {settings.max_value_bytes}"
+                )
+            )
+            yield None
+            continue
+        yield click, value
+    report.position = table.size
+
+
+def dry_run(
+    settings: Settings,
+    table: Table,
+    columns: Columns,
+    limit: int | None = None,
+    on_click: Callable[[Click, bytes], None] | None = None,
+) -> ReplayReport:
+    """Read a file as a replay would, without Kafka and without its pace.
+
+    Args:
+        settings: for ``grace_s`` and ``max_value_bytes``.
+        table: the open file.
+        columns: what of it is what of a click.
+        limit: clicks after which to end.
+        on_click: told each click that would be sent, and its value.
+    """
+    report = ReplayReport()
+    begun = time.monotonic()
+    for made in clicks_to_send(table, columns, settings, report):
+        if made is None:
+            continue
+        report.sent += 1
+        report.add_time(made[0].time_ms, settings.grace_s)
+        if on_click is not None:
+            on_click(*made)
+        if report.sent == limit:
+            break
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+async def replay(
+    settings: Settings,
+    table: Table,
+    columns: Columns,
+    *,
+    speed: float = 1.0,
+    limit: int | None = None,
+    on_progress: Callable[[ReplayReport], None] | None = None,
+) -> ReplayReport:
+    """Send a file's clicks to the clicks topic in the file's order, keyed by visitor.
+
+    SIGINT and SIGTERM end it early: what was sent is confirmed, and the report says so.
+
+    Args:
+        settings: the brokers and the topic.
+        table: the open file.
+        columns: what of it is what of a click.
+        speed: see :class:`Pace`.
+        limit: clicks after which to end; None sends all.
+        on_progress: told how it stands about four times a second.
+
+    Raises:
+        TopicError: the clicks topic does not exist.
+        BrokerError: no broker answers, or it refuses a click.
+    """
+    topic = settings.clicks_topic
+    if (await describe_topics(settings, [topic]))[topic] is None:
+        raise TopicError(f"topic {topic!r} does not exist; make it with `nextclick topics create`")
+    producer = new_producer(settings, client_id="nextclick-replay", linger_ms=_LINGER_MS)
+    await start(producer, settings)
+    try:
+        with broker_errors(settings), stop_on_signals() as stop:
+            sender = _Sender(producer, topic)
+            return await _send_all(
+                settings,
+                sender,
+                table,
+                columns,
+                pace=Pace(speed),
+                limit=limit,
+                on_progress=on_progress,
+                stop=stop,
+            )
+    finally:
+        await producer.stop()
+
+
+async def _send_all(
+    settings: Settings,
+    sender: _Sender,
+    table: Table,
+    columns: Columns,
+    *,
+    pace: Pace,
+    limit: int | None,
+    on_progress: Callable[[ReplayReport], None] | None,
+    stop: asyncio.Event,
+) -> ReplayReport:
+    report = ReplayReport()
+    begun = told = time.monotonic()
+
+    def tell() -> float:
+        report.sent, report.seconds = sender.confirmed, time.monotonic() - begun
+        if on_progress is not None:
+            on_progress(report)
+        return time.monotonic()
+
+    sent = 0
+    for lines, made in enumerate(clicks_to_send(table, columns, settings, report), start=1):
+        if lines % _LOOK_UP_EVERY == 0:
+            await asyncio.sleep(0)
+        if made is not None:
+            click, value = made
+            due = begun + pace.due_s(click.time_ms)
+            while not stop.is_set() and (wait_s := due - time.monotonic()) > 0:
+                await _sleep(min(wait_s, _PROGRESS_EVERY_S), stop)
+                told = tell()
+            if stop.is_set():
+                break
+            await sender.send(click.visitor.encode(), value)
+            report.add_time(click.time_ms, settings.grace_s)
+            sent += 1
+            if sent == limit:
+                break
+        if lines % _LOOK_UP_EVERY == 0 and time.monotonic() - told > _PROGRESS_EVERY_S:
+            told = tell()
+    await sender.flush()
+    report.stopped = stop.is_set()
+    tell()
+    return report
+
+
+class _Sender:
+    """Sends in order, with a bound on what is not confirmed; a later call raises an earlier one's error."""
+
+    def __init__(self, producer: Any, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._outstanding: deque[asyncio.Future[Any]] = deque()
+        self.confirmed = 0
+
+    async def send(self, key: bytes, value: bytes) -> None:
+        while self._outstanding and self._outstanding[0].done():
+            self._confirm(self._outstanding.popleft())
+        if len(self._outstanding) >= MAX_OUTSTANDING:
+            await asyncio.wait([self._outstanding[0]])
+        self._outstanding.append(await self._producer.send(self._topic, value=value, key=key))
+
+    async def flush(self) -> None:
+        await self._producer.flush()
+        while self._outstanding:
+            future = self._outstanding.popleft()
+            await asyncio.wait([future])
+            self._confirm(future)
+
+    def _confirm(self, future: asyncio.Future[Any]) -> None:
+        future.result()
+        self.confirmed += 1
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets within this block; a second one has the effect of before."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def let_go() -> None:
+        for number, handler in before.items():
+            if loop.remove_signal_handler(number):
+                signal.signal(number, handler)
+
+    def set_stop() -> None:
+        stop.set()
+        let_go()
+
+    for number in before:
+        loop.add_signal_handler(number, set_stop)
+    try:
+        yield stop
+    finally:
+        let_go()
