@@ -141,10 +141,16 @@ class Broker:
     def log_tail(self, lines: int = 15) -> str:
         """The last lines of its log."""
         try:
-            text = self.log.read_bytes()[-4000:].decode(errors="replace")
+            text = self.log.read_bytes()[-16_000:].decode(errors="replace")
         except OSError as error:
             return f"({self.log} cannot be read: {error.strerror})"
-        return "\n".join(text.splitlines()[-lines:]) or "(empty)"
+        return last_lines(text, lines)
+
+
+def last_lines(text: str, lines: int = 15) -> str:
+    """The last lines of a log, without the steps of Java's stack traces, which hide the reason."""
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")]
+    return "\n".join(kept[-lines:]) or "(empty)"
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.errors import BrokerError
 from stream_app import kafka_jars
-from stream_app.broker_process import HOST, START_S, Broker, free_ports
+from stream_app.broker_process import HOST, START_S, Broker, free_ports, last_lines
 from stream_app.settings import Settings
 
 try:
@@ -155,8 +155,7 @@ def _format(command: list[str]) -> None:
     except subprocess.TimeoutExpired:
         raise BrokerError(f"Kafka's storage was not formatted in {START_S:.0f} s") from None
     if done.returncode != 0:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-        raise BrokerError(f"Kafka's storage cannot be formatted:\n{tail}")
+        raise BrokerError(f"Kafka's storage cannot be formatted:\n{last_lines(done.stdout + done.stderr)}")
 
 
 def _properties(folder: Path, port: int, controller: int, extra: Mapping[str, str]) -> str:

@@ -1,0 +1,34 @@
+"""Fixtures of all tests: a real Kafka, one for the session, and settings of its own for each test."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from stream_app.brokers import local_kafka
+from stream_app.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """The address of an Apache Kafka on this machine that lives as long as the test session."""
+    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.bootstrap
+
+
+@pytest.fixture
+def settings(kafka, tmp_path: Path) -> Settings:
+    """Settings on that Kafka with group, topics and folder that no other test has; no topic is made yet."""
+    own = uuid.uuid4().hex[:8]
+    return Settings(
+        bootstrap_servers=kafka,
+        group_id=f"group-{own}",
+        clicks_topic=f"clicks-{own}",
+        recommendations_topic=f"recommendations-{own}",
+        sessions_topic=f"sessions-{own}",
+        dead_letters_topic=f"dead-letters-{own}",
+        data_dir=tmp_path / "data",
+        metrics_port=0,
+    )

@@ -1,0 +1,150 @@
+"""The topics on a real Kafka: made once, checked, and the commands that do so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import TopicError
+from stream_app import kafka as door
+from stream_app import topics
+from stream_app.brokers import embedded_broker
+from stream_app.kafka import TopicShape
+from stream_app.settings import Settings
+
+NEXTCLICK = str(Path(sys.executable).with_name("nextclick"))
+
+
+def make(settings: Settings, shapes: dict[str, TopicShape]) -> None:
+    """Make topics of other shapes than those wanted."""
+    asyncio.run(door.create_topics(settings, shapes))
+
+
+def check(settings: Settings) -> dict[str, str]:
+    """What is found, by the name of each topic with a problem."""
+    return {problem.topic: problem.found for problem in asyncio.run(topics.check(settings))}
+
+
+def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line with these settings in its environment."""
+    return subprocess.run(
+        [NEXTCLICK, *arguments],
+        env={**os.environ, **settings.environment(), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_create_and_check(settings):
+    """On an empty broker all five are missing, then made as wanted, then left alone."""
+    wanted = topics.wanted_topics(settings)
+    assert check(settings) == dict.fromkeys(wanted, "missing")
+    assert asyncio.run(topics.create(settings)) == list(wanted)
+    assert asyncio.run(topics.create(settings)) == []
+    assert check(settings) == {}
+    for name, found in asyncio.run(door.describe_topics(settings, list(wanted))).items():
+        assert (found.partitions, found.replication) == (wanted[name].partitions, wanted[name].replication)
+        assert wanted[name].configs.items() <= found.configs.items()
+
+
+def test_embedded_broker_takes_the_same_topics():
+    """The embedded broker of the demo takes all five, and has nothing wrong with them."""
+    with embedded_broker() as broker:
+        settings = Settings(bootstrap_servers=broker.bootstrap)
+        assert len(asyncio.run(topics.create(settings))) == 5
+        assert asyncio.run(topics.create(settings)) == []
+        assert check(settings) == {}
+
+
+def test_existing_clicks_decide(settings):
+    """A clicks topic of another size than the setting's decides the size of recommendations and changelog."""
+    make(settings, {settings.clicks_topic: TopicShape(7)})
+    asyncio.run(topics.create(settings))
+    assert check(settings) == {}
+    alike = [settings.clicks_topic, settings.recommendations_topic, topics.changelog_topic(settings)]
+    found = asyncio.run(door.describe_topics(settings, alike))
+    assert [shape.partitions for shape in found.values()] == [7, 7, 7]
+
+
+def test_wrong_partitions(settings):
+    """Each topic whose partitions do not match is found, with what to do; dead letters are free."""
+    make(
+        settings,
+        {
+            settings.clicks_topic: TopicShape(2),
+            settings.recommendations_topic: TopicShape(3),
+            settings.sessions_topic: TopicShape(4),
+            settings.dead_letters_topic: TopicShape(5),
+            topics.changelog_topic(settings): TopicShape(6, 1, {"cleanup.policy": "compact"}),
+        },
+    )
+    problems = {problem.topic: problem for problem in asyncio.run(topics.check(settings))}
+    assert {name: (problem.expected, problem.found) for name, problem in problems.items()} == {
+        settings.recommendations_topic: ("2 partition(s)", "3 partition(s)"),
+        settings.sessions_topic: ("1 partition(s)", "4 partition(s)"),
+        topics.changelog_topic(settings): ("2 partition(s)", "6 partition(s)"),
+    }
+    assert "set recommendations_topic to a new name" in problems[settings.recommendations_topic].advice
+    assert "set sessions_topic to a new name" in problems[settings.sessions_topic].advice
+    assert "set group_id to a new name" in problems[topics.changelog_topic(settings)].advice
+
+
+def test_wrong_clean_up(settings):
+    """A changelog that forgets by age, and clicks that are compacted, are found."""
+    make(
+        settings,
+        {
+            settings.clicks_topic: TopicShape(4, 1, {"cleanup.policy": "compact"}),
+            topics.changelog_topic(settings): TopicShape(4),
+        },
+    )
+    asyncio.run(topics.create(settings))
+    assert check(settings) == {
+        settings.clicks_topic: "cleanup.policy=compact",
+        topics.changelog_topic(settings): "cleanup.policy=delete",
+    }
+
+
+def test_refused_topic(settings):
+    """A topic that the broker refuses is told with its name and the broker's reason."""
+    with pytest.raises(TopicError, match=r"refuses topic 'clicks-\w+': .*[Rr]eplication factor"):
+        asyncio.run(topics.create(settings.model_copy(update={"replication_factor": 3})))
+
+
+def test_create_command(settings):
+    """`topics create` makes all, says so, and does nothing the second time."""
+    first = run(settings, "topics", "create")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.count(" created") == 5
+    second = run(settings, "topics", "create", "--json")
+    assert (second.returncode, json.loads(second.stdout)) == (0, {"created": [], "problems": []})
+
+
+def test_check_command(settings):
+    """`topics check` exits with 1 while something is wrong, and with 0 when nothing is."""
+    before = run(settings, "topics", "check", "--json")
+    assert before.returncode == 1
+    assert [problem["found"] for problem in json.loads(before.stdout)["problems"]] == ["missing"] * 5
+    table = run(settings, "topics", "check")
+    assert table.returncode == 1
+    assert table.stdout.count("make it with `nextclick topics create`") == 5
+    asyncio.run(topics.create(settings))
+    after = run(settings, "topics", "check")
+    assert (after.returncode, after.stderr) == (0, "")
+    assert after.stdout.startswith("all topics are as they should be: clicks-")
+
+
+def test_create_command_shows_what_cannot_be_used(settings):
+    """`topics create` exits with 1 when a topic that exists cannot be used as it is."""
+    make(settings, {settings.sessions_topic: TopicShape(3)})
+    done = run(settings, "topics", "create")
+    assert done.returncode == 1
+    assert "3 partition(s)" in done.stdout
