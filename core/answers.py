@@ -1,0 +1,85 @@
+"""The answer: the record of the recommendations topic, one for each click."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.scoring import Recommended, Source
+from core.step import Query
+
+
+class ClickPlace(msgspec.Struct, frozen=True):
+    """Where the answered click is in the input topic; the identity of the answer."""
+
+    partition: int
+    offset: int
+
+
+class AnswerItem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"shared": "with"}):
+    """One recommended item with its reason; see :class:`core.scoring.Recommended`."""
+
+    item: str
+    score: float
+    source: Source
+    sessions: int
+    shared: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is recommended after a click.
+
+    Args:
+        visitor: whose click; also the record's key.
+        click: where the click is in the input topic.
+        item: the clicked item.
+        session: id of the session that the click is in.
+        position: how many clicks of the session the answer is based on.
+        items: recommended items, best first.
+        index_offset: records of the sessions topic that the index had taken in.
+        parameters: name of the scorer's parameters.
+    """
+
+    visitor: str
+    click: ClickPlace
+    item: str
+    session: str
+    position: int
+    items: tuple[AnswerItem, ...]
+    index_offset: int
+    parameters: str
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Answer)
+
+
+def answer(
+    query: Query, partition: int, recommended: list[Recommended], index_offset: int, parameters: str
+) -> Answer:
+    """Make the answer to a query."""
+    return Answer(
+        visitor=query.visitor,
+        click=ClickPlace(partition, query.offset),
+        item=query.item,
+        session=query.session,
+        position=len(query.items),
+        items=tuple(
+            AnswerItem(r.item, round(r.score, 6), r.source, r.sessions, r.shared) for r in recommended
+        ),
+        index_offset=index_offset,
+        parameters=parameters,
+    )
+
+
+def encode_answer(value: Answer) -> bytes:
+    """Write an answer as JSON."""
+    return _encoder.encode(value)
+
+
+def decode_answer(value: bytes) -> Answer:
+    """Read an answer.
+
+    Raises:
+        msgspec.DecodeError: the bytes are not an answer.
+    """
+    return _decoder.decode(value)

@@ -1,0 +1,633 @@
+"""Kernels that score: one compiled call answers all the clicks of a run.
+
+Each step is the formula of :mod:`core.params`; ``tests/oracles/slow_scoring.py`` says the same slowly and
+obviously, and a property test holds the two together to the last bit. Sums run in a fixed order: query items
+from the newest, posting lists from the oldest looked at, neighbours in the order in which they were found.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
+from core.compiled import kernel
+
+# Kinds of position weight, in the order of core.params.POSITION_WEIGHTS.
+SAME: Final = 0
+LINEAR: Final = 1
+QUADRATIC: Final = 2
+LOG: Final = 3
+DIV: Final = 4
+EXPONENTIAL: Final = 5
+
+# Sources of a recommended item.
+NEIGHBOURS: Final = 0
+RULES: Final = 1
+POPULAR: Final = 2
+
+# Places in the integer parameters.
+P_N: Final = 0
+P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
+P_K: Final = 2
+P_M: Final = 3
+P_LAST: Final = 4
+P_POSITION: Final = 5
+P_SCORE: Final = 6
+P_COSINE: Final = 7
+P_RULE_STEPS: Final = 8
+P_RULE_SESSIONS: Final = 9
+INT_PARAMETERS: Final = 10
+
+# Places in the real parameters.
+R_POSITION_DECAY: Final = 0
+R_SCORE_DECAY: Final = 1
+R_IDF_SIMILARITY: Final = 2
+R_RECENCY_S: Final = 3
+R_DISTANCE_DECAY: Final = 4
+R_BEFORE: Final = 5
+R_IDF_SCORE: Final = 6
+REAL_PARAMETERS: Final = 7
+
+#: Items whose sequential rules are followed where neighbours do not fill an answer.
+RULE_SEEDS: Final = 10
+
+
+@kernel
+def score_run(
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    reals: Floats,
+    items: Int32s,
+    starts: Int64s,
+    times: Floats,
+    popular: Int32s,
+    popular_score: Floats,
+    considered: Int32s,
+    votes: Int32s,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+    out_with: Int32s,
+    out_sessions: Int32s,
+    out_count: Int32s,
+) -> None:
+    """Answer the queries of a run.
+
+    Args:
+        index: the index; not changed.
+        scratch: room to work in, for this thread alone.
+        ints: (INT_PARAMETERS,) the integer parameters.
+        reals: (REAL_PARAMETERS,) the real parameters.
+        items: items of all queries, each query's in the order of time; -1: not in the index.
+        starts: (q + 1,) where each query's items begin.
+        times: (q,) time of each query, seconds.
+        popular: popular items, best first; enough to fill any answer.
+        popular_score: their scores.
+        considered: room for the longest query.
+        votes: room for n times the longest query; zero before and after.
+        out_item: (q, n) recommended items, best first; -1 beyond ``out_count``.
+        out_score: (q, n) their scores; comparable within one source only.
+        out_source: (q, n) NEIGHBOURS, RULES or POPULAR.
+        out_with: (q, n) the item of the session that vouches for it; -1: none.
+        out_sessions: (q, n) how many sessions vouch for it.
+        out_count: (q,) items in each answer.
+    """
+    for query in range(len(times)):
+        begin, end = starts[query], starts[query + 1]
+        n_considered = _consider(scratch, items, begin, end, ints[P_LAST], considered)
+        _bar(scratch, items, begin, end, ints[P_EXCLUDE], 1)
+        n_kept = _find_neighbours(index, scratch, ints, reals, considered, n_considered, times[query])
+        n_touched = _score_neighbours(index, scratch, ints, reals, n_kept, n_considered)
+        count = _take_best(
+            index,
+            scratch,
+            n_touched,
+            ints[P_N],
+            0,
+            NEIGHBOURS,
+            out_item[query],
+            out_score[query],
+            out_source[query],
+        )
+        _vouch(
+            index,
+            scratch,
+            n_kept,
+            considered,
+            n_considered,
+            count,
+            votes,
+            out_item[query],
+            out_with[query],
+            out_sessions[query],
+        )
+        if count < ints[P_N]:
+            count = _follow_rules(
+                index,
+                scratch,
+                ints,
+                considered,
+                n_considered,
+                count,
+                out_item[query],
+                out_score[query],
+                out_source[query],
+                out_with[query],
+                out_sessions[query],
+            )
+        for place in range(len(popular)):
+            if count >= ints[P_N]:
+                break
+            item = popular[place]
+            if scratch.barred[item] == 0 and scratch.rank[item] == 0:
+                out_item[query, count] = item
+                out_score[query, count] = popular_score[place]
+                out_source[query, count] = POPULAR
+                out_with[query, count] = -1
+                out_sessions[query, count] = index.posting_count[item]
+                count += 1
+                scratch.rank[item] = count
+        out_count[query] = count
+        for place in range(count):
+            scratch.rank[out_item[query, place]] = 0
+        for place in range(count, ints[P_N]):
+            out_item[query, place] = -1
+        _bar(scratch, items, begin, end, ints[P_EXCLUDE], 0)
+        for place in range(n_considered):
+            scratch.place[considered[place]] = 0
+
+
+@kernel
+def _consider(scratch: Scratch, items: Int32s, begin: int, end: int, last: int, considered: Int32s) -> int:
+    """Put the newest ``last`` distinct known items of a query in ``considered``, newest first."""
+    n = 0
+    for at in range(end - 1, begin - 1, -1):
+        item = items[at]
+        if item >= 0 and scratch.place[item] == 0:
+            considered[n] = item
+            n += 1
+            scratch.place[item] = n
+            if n == last:
+                break
+    return n
+
+
+@kernel
+def _bar(scratch: Scratch, items: Int32s, begin: int, end: int, exclude: int, value: int) -> None:
+    """Mark or unmark what must not be recommended."""
+    first = end
+    if exclude == 1 and end > begin:
+        first = end - 1
+    elif exclude == 2:
+        first = begin
+    for at in range(first, end):
+        if items[at] >= 0:
+            scratch.barred[items[at]] = value
+
+
+@kernel
+def position_weight(kind: int, distance: int, n: int, decay: float) -> float:
+    """Weight of a query item; ``distance`` 0 is the newest of ``n``. See core.params.PositionWeight."""
+    if kind == LINEAR:
+        return max(0.0, 1.0 - 0.1 * distance)
+    if kind == QUADRATIC:
+        return ((n - distance) / n) ** 2
+    if kind == LOG:
+        return min(1.0, 1.0 / math.log10(distance + 1.7))
+    if kind == DIV:
+        return 1.0 / (distance + 1)
+    if kind == EXPONENTIAL:
+        return math.exp(-distance / decay)
+    return 1.0
+
+
+@kernel
+def _idf(index: IndexArrays, item: int) -> float:
+    held = index.meta[NEXT] - index.meta[FIRST]
+    return math.log(held / index.posting_count[item])
+
+
+@kernel
+def _find_neighbours(
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    reals: Floats,
+    considered: Int32s,
+    n: int,
+    time: float,
+) -> int:
+    """Leave the k most similar sessions in ``scratch.candidates``, in the order found; return how many."""
+    similarity, candidates = scratch.similarity, scratch.candidates
+    found = 0
+    for distance in range(n):
+        item = considered[distance]
+        weight = position_weight(ints[P_POSITION], distance, n, reals[R_POSITION_DECAY])
+        if reals[R_IDF_SIMILARITY] > 0.0:
+            weight *= _idf(index, item) ** reals[R_IDF_SIMILARITY]
+        if weight <= 0.0:
+            continue
+        mask = (1 << index.posting_class[item]) - 1
+        head, count, start = index.posting_head[item], index.posting_count[item], index.posting_start[item]
+        for at in range(max(0, count - ints[P_M]), count):
+            slot = index.arena[start + ((head + at) & mask)]
+            if similarity[slot] == 0.0:
+                candidates[found] = slot
+                found += 1
+            similarity[slot] += weight
+    for at in range(found):
+        slot = candidates[at]
+        if ints[P_COSINE]:
+            similarity[slot] /= math.sqrt(float(n) * index.session_length[slot])
+        if reals[R_RECENCY_S] > 0.0:
+            age = max(0.0, time - index.session_end[slot])
+            similarity[slot] *= math.exp(-age / reals[R_RECENCY_S])
+    if found <= ints[P_K]:
+        return found
+    return _keep_best(index, scratch, found, ints[P_K])
+
+
+@kernel
+def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
+    """Keep the k candidates of the largest similarity, the newer where equal; zero the others."""
+    similarity, candidates = scratch.similarity, scratch.candidates
+    capacity = len(similarity)
+    newest = (index.meta[NEXT] - 1) % capacity
+    for at in range(found):
+        scratch.keys[at] = similarity[candidates[at]]
+    least = _kth_largest(scratch.keys, found, k)
+    above, equal = 0, 0
+    for at in range(found):
+        slot = candidates[at]
+        if similarity[slot] > least:
+            above += 1
+        elif similarity[slot] == least:
+            scratch.ages[equal] = (newest - slot) % capacity
+            equal += 1
+    oldest = _kth_smallest(scratch.ages, equal, k - above)
+    kept = 0
+    for at in range(found):
+        slot = candidates[at]
+        age = (newest - slot) % capacity
+        if similarity[slot] > least or (similarity[slot] == least and age <= oldest):
+            candidates[kept] = slot
+            kept += 1
+        else:
+            similarity[slot] = 0.0
+    return kept
+
+
+@kernel
+def _kth_largest(values: Floats, n: int, k: int) -> float:
+    """The k-th largest of the first n values, which it reorders (quickselect, Hoare 1961)."""
+    low, high, at = 0, n - 1, k - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > pivot:
+                left += 1
+            while values[right] < pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if at <= right:
+            high = right
+        elif at >= left:
+            low = left
+        else:
+            break
+    return values[at]
+
+
+@kernel
+def _kth_smallest(values: Int32s, n: int, k: int) -> int:
+    """The k-th smallest of the first n values, which it reorders."""
+    low, high, at = 0, n - 1, k - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if at <= right:
+            high = right
+        elif at >= left:
+            low = left
+        else:
+            break
+    return values[at]
+
+
+@kernel
+def _next_stamp(scratch: Scratch) -> int:
+    if scratch.stamp[0] == 2_147_483_647:
+        scratch.seen[:] = 0
+        scratch.stamp[0] = 0
+    scratch.stamp[0] += 1
+    return scratch.stamp[0]
+
+
+@kernel
+def _score_neighbours(
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    reals: Floats,
+    n_kept: int,
+    n: int,
+) -> int:
+    """Score the items of the kept sessions in ``scratch.score``; return how many are in ``touched``."""
+    touched = 0
+    for at in range(n_kept):
+        slot = scratch.candidates[at]
+        similarity = scratch.similarity[slot]
+        scratch.similarity[slot] = 0.0
+        place = index.session_start[slot] - index.meta[POOL_BASE]
+        length = index.session_length[slot]
+        shared, anchor = n + 1, 0
+        for step in range(length):
+            in_query = scratch.place[index.pool[place + step]]
+            if 0 < in_query <= shared:
+                shared, anchor = in_query, step
+        base = similarity * position_weight(ints[P_SCORE], shared - 1, n, reals[R_SCORE_DECAY])
+        stamp = _next_stamp(scratch)
+        for step in range(length - 1, -1, -1):
+            item = index.pool[place + step]
+            if scratch.seen[item] == stamp:
+                continue
+            scratch.seen[item] = stamp
+            if scratch.barred[item]:
+                continue
+            score = base
+            if reals[R_DISTANCE_DECAY] > 0.0:
+                score *= math.exp(-abs(step - anchor) / reals[R_DISTANCE_DECAY])
+            if step < anchor:
+                score *= reals[R_BEFORE]
+            if scratch.score[item] == 0.0 and score > 0.0:
+                scratch.touched[touched] = item
+                touched += 1
+            scratch.score[item] += score
+    if reals[R_IDF_SCORE] > 0.0:
+        for at in range(touched):
+            item = scratch.touched[at]
+            scratch.score[item] *= 1.0 + reals[R_IDF_SCORE] * _idf(index, item)
+    return touched
+
+
+@kernel
+def _age_of_item(index: IndexArrays, item: int) -> int:
+    """How many sessions are newer than the newest that holds the item."""
+    capacity = len(index.session_key)
+    size = 1 << index.posting_class[item]
+    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
+    slot = index.arena[index.posting_start[item] + last]
+    return ((index.meta[NEXT] - 1) % capacity - slot) % capacity
+
+
+@kernel
+def _last_place(index: IndexArrays, item: int) -> int:
+    """Where the item stands last within the newest session that holds it."""
+    size = 1 << index.posting_class[item]
+    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
+    slot = index.arena[index.posting_start[item] + last]
+    place = index.session_start[slot] - index.meta[POOL_BASE]
+    for step in range(index.session_length[slot] - 1, -1, -1):
+        if index.pool[place + step] == item:
+            return step
+    return -1
+
+
+@kernel
+def _better(index: IndexArrays, a: int, a_score: float, b: int, b_score: float) -> bool:
+    """Whether a ranks before b: the score, then the newer, then the later in its newest session."""
+    if a_score != b_score:
+        return a_score > b_score
+    a_age, b_age = _age_of_item(index, a), _age_of_item(index, b)
+    if a_age != b_age:
+        return a_age < b_age
+    return _last_place(index, a) > _last_place(index, b)
+
+
+@kernel
+def _take_best(
+    index: IndexArrays,
+    scratch: Scratch,
+    n_touched: int,
+    n: int,
+    begin: int,
+    source: int,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+) -> int:
+    """Rank the touched items into places ``begin`` to ``n`` of an answer and clear their scores."""
+    count = begin
+    for at in range(n_touched):
+        item = scratch.touched[at]
+        score = scratch.score[item]
+        scratch.score[item] = 0.0
+        if count == n and not _better(index, item, score, out_item[n - 1], out_score[n - 1]):
+            continue
+        place = count if count < n else n - 1
+        while place > begin and _better(index, item, score, out_item[place - 1], out_score[place - 1]):
+            out_item[place] = out_item[place - 1]
+            out_score[place] = out_score[place - 1]
+            place -= 1
+        out_item[place] = item
+        out_score[place] = score
+        if count < n:
+            count += 1
+    for place in range(begin, count):
+        out_source[place] = source
+        scratch.rank[out_item[place]] = place + 1
+    return count
+
+
+@kernel
+def _vouch(
+    index: IndexArrays,
+    scratch: Scratch,
+    n_kept: int,
+    considered: Int32s,
+    n: int,
+    count: int,
+    votes: Int32s,
+    out_item: Int32s,
+    out_with: Int32s,
+    out_sessions: Int32s,
+) -> None:
+    """For each item of the answer, find the query item that most neighbours share with it, and how many.
+
+    An item that is itself in the query is vouched for by another where one can; ties go to the newer.
+    """
+    for at in range(n_kept):
+        slot = scratch.candidates[at]
+        place = index.session_start[slot] - index.meta[POOL_BASE]
+        length = index.session_length[slot]
+        stamp, n_shared = _next_stamp(scratch), 0
+        for step in range(length):
+            item = index.pool[place + step]
+            if scratch.place[item] and scratch.seen[item] != stamp:
+                scratch.seen[item] = stamp
+                scratch.shared[n_shared] = scratch.place[item] - 1
+                n_shared += 1
+        stamp = _next_stamp(scratch)
+        for step in range(length):
+            item = index.pool[place + step]
+            if scratch.rank[item] and scratch.seen[item] != stamp:
+                scratch.seen[item] = stamp
+                for other in range(n_shared):
+                    votes[(scratch.rank[item] - 1) * n + scratch.shared[other]] += 1
+    for rank in range(count):
+        best, most = -1, 0
+        for in_query in range(n):
+            if considered[in_query] != out_item[rank] and votes[rank * n + in_query] > most:
+                best, most = considered[in_query], votes[rank * n + in_query]
+        if best < 0:
+            best = out_item[rank]
+            most = votes[rank * n + scratch.place[best] - 1]
+        out_with[rank] = best
+        out_sessions[rank] = most
+    for at in range(count * n):
+        votes[at] = 0
+
+
+@kernel
+def _follow_rules(
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    considered: Int32s,
+    n: int,
+    count: int,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+    out_with: Int32s,
+    out_sessions: Int32s,
+) -> int:
+    """Fill an answer by sequential rules: what followed the clicked item and the best items found so far.
+
+    A rule from a seed to an item weighs 1 / distance for each of the newest sessions in which the item
+    followed the seed within ``rule_steps`` positions, divided by the seed's place. An item's seed, for the
+    explanation, is the first that reaches it.
+    """
+    touched = 0
+    seeds = min(RULE_SEEDS, (1 if n else 0) + count)
+    for number in range(seeds):
+        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
+        mask = (1 << index.posting_class[seed]) - 1
+        head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
+        for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
+            slot = index.arena[start + ((head + at) & mask)]
+            place = index.session_start[slot] - index.meta[POOL_BASE]
+            length = index.session_length[slot]
+            anchor = length - 1
+            while index.pool[place + anchor] != seed:
+                anchor -= 1
+            stamp = _next_stamp(scratch)
+            for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
+                item = index.pool[place + step]
+                if scratch.seen[item] == stamp or scratch.barred[item] or scratch.rank[item]:
+                    continue
+                scratch.seen[item] = stamp
+                if scratch.score[item] == 0.0:
+                    scratch.touched[touched] = item
+                    touched += 1
+                    scratch.seed[item] = number + 1
+                scratch.score[item] += 1.0 / ((number + 1) * (step - anchor))
+    filled = _take_best(index, scratch, touched, ints[P_N], count, RULES, out_item, out_score, out_source)
+    for place in range(count, filled):
+        item = out_item[place]
+        number = scratch.seed[item] - 1
+        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
+        out_with[place] = seed
+        out_sessions[place] = _followers(index, ints, seed, item)
+    for at in range(touched):
+        scratch.seed[scratch.touched[at]] = 0
+    return filled
+
+
+@kernel
+def _followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
+    """In how many of the seed's newest sessions the item follows it within the rules' reach."""
+    mask = (1 << index.posting_class[seed]) - 1
+    head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
+    sessions = 0
+    for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
+        slot = index.arena[start + ((head + at) & mask)]
+        place = index.session_start[slot] - index.meta[POOL_BASE]
+        length = index.session_length[slot]
+        anchor = length - 1
+        while index.pool[place + anchor] != seed:
+            anchor -= 1
+        for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
+            if index.pool[place + step] == item:
+                sessions += 1
+                break
+    return sessions
+
+
+@kernel
+def rank_popular(
+    index: IndexArrays,
+    scratch: Scratch,
+    sessions: int,
+    weights: Floats,
+    size: int,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+) -> int:
+    """Rank items by decayed popularity.
+
+    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it. Where those have
+    fewer than ``size`` items, items of older sessions follow at the last weight, the newer first.
+
+    Args:
+        index: the index.
+        scratch: room to work in.
+        sessions: newest sessions that count.
+        weights: (sessions,) weight of a session by its age in sessions.
+        size: how many items to rank.
+        out_item: out: (size,) items, best first.
+        out_score: out: (size,) their scores.
+        out_source: out: (size,) POPULAR.
+
+    Returns:
+        How many items were ranked.
+    """
+    capacity = len(index.session_key)
+    held = index.meta[NEXT] - index.meta[FIRST]
+    touched = 0
+    for age in range(held):
+        if age >= sessions and touched >= size:
+            break
+        slot = (index.meta[NEXT] - 1 - age) % capacity
+        place = index.session_start[slot] - index.meta[POOL_BASE]
+        stamp = _next_stamp(scratch)
+        weight = weights[min(age, len(weights) - 1)]
+        for step in range(index.session_length[slot]):
+            item = index.pool[place + step]
+            if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):
+                continue
+            scratch.seen[item] = stamp
+            if scratch.score[item] == 0.0:
+                scratch.touched[touched] = item
+                touched += 1
+            scratch.score[item] += weight
+    count = _take_best(index, scratch, touched, size, 0, POPULAR, out_item, out_score, out_source)
+    for place in range(count):
+        scratch.rank[out_item[place]] = 0
+    return count

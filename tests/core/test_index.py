@@ -1,0 +1,139 @@
+"""The index is bounded, exact and the same everywhere."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InvalidParameterError
+from core.index import MAX_SESSION_CLICKS, SessionIndex, session_key
+from core.params import preset
+from core.scoring import Scorer
+from core.sessions import ClosedSession
+
+ITEMS = st.sampled_from([f"i{n}" for n in range(40)])
+
+
+def closed(name, items, end=0, **fields):
+    return ClosedSession(name, "v", tuple(items), (end,) * len(items), end, end, "gap", len(items), **fields)
+
+
+def contents(index):
+    """What every posting list and session of the index holds, read back from the arrays."""
+    a = index.arrays
+    first, after = int(a.meta[0]), int(a.meta[1])
+    sessions = []
+    for number in range(first, after):
+        slot = number % index.max_sessions
+        begin = int(a.session_start[slot] - a.meta[4])
+        sessions.append([index.names[i] for i in a.pool[begin : begin + a.session_length[slot]]])
+    postings = {}
+    for name, item in index.ids.items():
+        size = 1 << int(a.posting_class[item])
+        ring = a.arena[a.posting_start[item] : a.posting_start[item] + size]
+        postings[name] = [int(ring[(a.posting_head[item] + n) % size]) for n in range(a.posting_count[item])]
+    return sessions, postings
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.lists(ITEMS, min_size=1, max_size=6), max_size=80),
+    st.integers(1, 12),
+    st.lists(st.integers(0, 80), max_size=6),
+)
+def test_it_holds_the_newest_sessions_and_their_posting_lists_however_they_arrive(history, capacity, cuts):
+    """Any way of cutting the stream into batches gives the newest sessions and exact posting lists."""
+    index = SessionIndex(capacity)
+    edges = sorted({0, len(history), *(min(cut, len(history)) for cut in cuts)})
+    for begin, end in itertools.pairwise(edges):
+        index.add(closed(f"0-{n}", history[n]) for n in range(begin, end))
+    sessions, postings = contents(index)
+    newest = history[-capacity:]
+    assert sessions == newest
+    first = len(history) - len(newest)
+    expected = {}
+    for number, items in enumerate(newest, first):
+        for item in dict.fromkeys(items):
+            expected.setdefault(item, []).append(number % capacity)
+    assert postings == expected
+    assert (index.sessions, index.clicks, index.items) == (
+        len(newest),
+        sum(map(len, newest)),
+        len(expected),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.lists(ITEMS, min_size=1, max_size=3)), max_size=60))
+def test_a_session_that_comes_twice_is_held_once(stream):
+    """An id that is held is ignored; one that has left may come again."""
+    index, held = SessionIndex(4), []
+    for number, items in stream:
+        index.add([closed(f"3-{number}", items)])
+        if number not in [n for n, _ in held]:
+            held = [*held, (number, items)][-4:]
+        assert contents(index)[0] == [items for _, items in held]
+
+
+def test_a_catalogue_that_turns_over_does_not_grow_the_index():
+    """Ids of items that no session holds are used again, and so are the blocks of their postings."""
+    index = SessionIndex(50)
+    for number in range(5000):
+        index.add([closed(f"0-{number}", [f"item{number}", f"item{number + 1}"])])
+    assert index.items <= 51
+    assert len(index.names) <= 60
+    assert len(index.arrays.arena) <= 1024
+    assert len(index.arrays.pool) <= 1024
+
+
+def test_a_hot_item_gives_its_room_back():
+    """A posting list that has emptied leaves its block to others."""
+    index = SessionIndex(500)
+    for number in range(500):
+        index.add([closed(f"0-{number}", ["hot"])])
+    for number in range(500, 1500):
+        index.add([closed(f"0-{number}", [f"cold{number % 100}"])])
+    assert "hot" not in index.ids
+    assert len(index.arrays.arena) <= 4096
+
+
+def test_bots_empty_and_endless_sessions_are_not_learnt():
+    """Overlong, empty and larger than the bound are left out and counted as such."""
+    index = SessionIndex(10)
+    added = index.add(
+        [
+            closed("0-1", ["a"], overlong=True),
+            closed("0-2", []),
+            closed("0-3", ["a"] * (MAX_SESSION_CLICKS + 1)),
+            closed("0-4", ["a"] * MAX_SESSION_CLICKS),
+        ]
+    )
+    assert (added, index.sessions) == (1, 1)
+
+
+def test_items_of_any_text_are_items():
+    """Names are opaque: unicode, spaces, ten thousand characters."""
+    names = ["ü" * 10_000, " ", "𝄞", "a\tb"]
+    index = SessionIndex(4)
+    index.add([closed("0-1", names)])
+    answer = Scorer(index, preset("vsknn")).score([((names[0],), 1.0)])[0]
+    assert {r.item for r in answer} == set(names[1:])
+
+
+@pytest.mark.parametrize("size", [0, -1, 100_000_001])
+def test_a_size_out_of_range_is_refused(size):
+    """The error says the range."""
+    with pytest.raises(InvalidParameterError, match="expected 1 to"):
+        SessionIndex(size)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"\A[0-9]{1,20}-[0-9]{1,20}\Z"))
+def test_a_session_key_is_a_signed_64_bit_number(name):
+    """Ids of ours are non-negative and exact; others are negative hashes."""
+    key = session_key(name)
+    assert -(1 << 63) <= key < 1 << 62
+    if key >= 0:
+        assert name == f"{key >> 48}-{key & ((1 << 48) - 1)}"

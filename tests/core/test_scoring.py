@@ -1,0 +1,160 @@
+"""The scorer equals its slow twin to the last bit, keeps its promises, and explains itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InvalidParameterError
+from core.index import SessionIndex
+from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, ScoringParameters, preset
+from core.scoring import Scorer, plain_popular
+from core.sessions import ClosedSession
+from tests.oracles.slow_scoring import slow_score
+
+ITEMS = st.sampled_from([f"i{n}" for n in range(12)])
+
+
+def closed(number, items, end_ms=None, **fields):
+    end = number * 1000 if end_ms is None else end_ms
+    times = tuple(end for _ in items)
+    return ClosedSession(f"0-{number}", "v", tuple(items), times, end, end, "gap", len(items), **fields)
+
+
+parameters = st.builds(
+    ScoringParameters,
+    recommendations=st.integers(1, 8),
+    exclude=st.sampled_from(EXCLUDES),
+    neighbours=st.integers(1, 12),
+    sessions_per_item=st.integers(1, 10),
+    last_clicks=st.integers(1, 5),
+    position_weight=st.sampled_from(POSITION_WEIGHTS),
+    position_decay=st.sampled_from([0.5, 2.0, 10.0]),
+    score_weight=st.sampled_from(POSITION_WEIGHTS),
+    cosine=st.booleans(),
+    idf_similarity=st.sampled_from([0.0, 0.5, 1.0]),
+    recency_s=st.sampled_from([0.0, 3.0, 1000.0]),
+    distance_decay=st.sampled_from([0.0, 2.0]),
+    before_weight=st.sampled_from([0.0, 0.6, 1.0]),
+    idf_score=st.sampled_from([0.0, 1.0, 5.0]),
+    rule_steps=st.integers(1, 4),
+    rule_sessions=st.integers(1, 5),
+    popularity_sessions=st.integers(1, 10),
+    popularity_half_life=st.sampled_from([1.0, 3.0]),
+) | st.sampled_from(list(PRESETS.values()))
+
+histories = st.lists(st.lists(ITEMS, min_size=1, max_size=7), max_size=30)
+queries = st.lists(st.lists(ITEMS | st.just("unknown"), max_size=8), min_size=1, max_size=4)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(histories, queries, parameters, st.integers(1, 25))
+def test_the_kernels_answer_what_the_slow_twin_answers_ties_and_reasons_included(
+    history, asked, params, capacity
+):
+    """For any history, queries and parameters, items, scores, sources and reasons are equal, bit for bit."""
+    index = SessionIndex(capacity)
+    sessions = [closed(n, items) for n, items in enumerate(history)]
+    index.add(sessions)
+    held = [(s.items, s.end / 1000) for s in sessions][-capacity:]
+    answers = Scorer(index, params).score([(query, 100.0 + n) for n, query in enumerate(asked)])
+    for n, query in enumerate(asked):
+        assert answers[n] == slow_score(held, query, 100.0 + n, params)
+
+
+@settings(max_examples=300, deadline=None)
+@given(histories, queries, parameters)
+def test_an_answer_is_full_whenever_enough_items_are_known(history, asked, params):
+    """It has n distinct allowed items, or all that are known and allowed; nothing excluded is in it."""
+    index = SessionIndex(100)
+    index.add(closed(n, items) for n, items in enumerate(history))
+    known = {item for items in history for item in items}
+    for query, answer in zip(asked, Scorer(index, params).score([(q, 50.0) for q in asked]), strict=True):
+        barred = {"none": set(), "current": set(query[-1:]), "session": set(query)}[params.exclude]
+        items = [r.item for r in answer]
+        assert len(set(items)) == len(items) == min(params.recommendations, len(known - barred))
+        assert not barred & set(items)
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories, queries, parameters)
+def test_a_query_is_answered_the_same_alone_and_in_a_run(history, asked, params):
+    """No query leaves anything behind for the next."""
+    index = SessionIndex(100)
+    index.add(closed(n, items) for n, items in enumerate(history))
+    together = Scorer(index, params).score([(query, 9.0) for query in asked])
+    alone = Scorer(index, params)
+    assert together == [alone.score([(query, 9.0)])[0] for query in asked]
+
+
+def test_an_empty_index_answers_nothing():
+    """Where nothing is known there is nothing to say, and no error."""
+    assert Scorer(SessionIndex(4), preset("vsknn")).score([(("a",), 0.0), ((), 0.0)]) == [[], []]
+
+
+def test_no_queries_are_no_answers():
+    """An empty run is fine."""
+    assert Scorer(SessionIndex(4), preset("vstan")).score([]) == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_reasons_name_the_shared_item_and_how_many_sessions_vouch(name):
+    """Three sessions hold milk and bread, so bread is recommended with milk in 3 sessions."""
+    index = SessionIndex(10)
+    index.add([closed(n, ["milk", "bread"]) for n in range(3)] + [closed(3, ["nails", "hammer"])])
+    answer = Scorer(index, preset(name)).score([(("milk",), 10.0)])[0]
+    assert [(r.item, r.source, r.shared, r.sessions) for r in answer] == [
+        ("bread", "neighbours", "milk", 3),
+        ("hammer", "popular", None, 1),
+        ("nails", "popular", None, 1),
+    ]
+
+
+def test_rules_reach_one_step_further_than_neighbours():
+    """No session holds a and c, but b follows a and c follows b."""
+    index = SessionIndex(10)
+    index.add([closed(0, ["a", "b"]), closed(1, ["b", "c"]), closed(2, ["x", "y"])])
+    answer = Scorer(index, preset("vsknn", recommendations=2)).score([(("a",), 10.0)])[0]
+    assert [(r.item, r.source, r.shared, r.sessions) for r in answer] == [
+        ("b", "neighbours", "a", 1),
+        ("c", "rules", "b", 1),
+    ]
+
+
+def test_equal_scores_are_ranked_by_recency():
+    """Of two items with the same score the one seen in the newer session comes first."""
+    index = SessionIndex(10)
+    index.add([closed(0, ["a", "old"]), closed(1, ["a", "new"])])
+    same = ScoringParameters(position_weight="same", score_weight="same")
+    assert [r.item for r in Scorer(index, same).score([(("a",), 0.0)])[0]] == ["new", "old"]
+
+
+def test_plain_popularity_counts_sessions():
+    """An item counts once a session, however often it was clicked there."""
+    index = SessionIndex(10)
+    index.add([closed(0, ["a", "a", "a"]), closed(1, ["b"]), closed(2, ["b", "c"])])
+    assert plain_popular(index, 2)[0] == "b"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"neighbours": 0}, "neighbours is 0, expected 1 to"),
+        ({"recommendations": 1001}, "recommendations is 1001"),
+        ({"position_decay": 0.0}, "position_decay is 0.0"),
+        ({"recency_s": float("nan")}, "recency_s is nan"),
+        ({"exclude": "all"}, "exclude is 'all', expected one of"),
+        ({"neighbors": 5}, "no scoring parameter 'neighbors'; did you mean neighbours?"),
+    ],
+)
+def test_a_parameter_out_of_its_range_is_refused_by_name(change, said):
+    """The error says which, what came and what was expected."""
+    with pytest.raises(InvalidParameterError, match=said.replace("?", r"\?")):
+        preset("vstan", **change)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    """The error lists them."""
+    with pytest.raises(InvalidParameterError, match="expected one of vsknn, vstan"):
+        preset("knn")
