@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NextclickError
-from stream_app.cli import kafka, topics
+from stream_app.cli import kafka, replay, topics
 
 app = typer.Typer(
     name="nextclick",
@@ -20,8 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# In the order of the help.
-for command in (topics, kafka):
+# One name a command; each module has a `register`.
+for command in (topics, replay, kafka):
     command.register(app)
 
 
@@ -40,16 +40,21 @@ def main() -> None:
         sys.exit(130)
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own way to call it
+    if wanted:
+        typer.echo(f"nextclick {version('nextclick')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     *,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    if show_version:
-        typer.echo(f"nextclick {version('nextclick')}")
-        raise typer.Exit
+    del show_version  # _print_version has dealt with it
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
