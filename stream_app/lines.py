@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from core.errors import ReplayError
@@ -87,7 +88,12 @@ class ByteSource:
                 rest = b""
                 continue  # padding with zeros behind the last member is allowed
             begun = True
-            chunk = unpacker.decompress(packed, _CHUNK_BYTES)
+            before = unpacker.copy()
+            try:
+                chunk = unpacker.decompress(packed, _CHUNK_BYTES)
+            except zlib.error:
+                yield _until_damage(before, packed)
+                raise
             if chunk:
                 yield chunk
             rest = unpacker.unconsumed_tail
@@ -99,6 +105,14 @@ class ByteSource:
             yield chunk
         if begun and not unpacker.eof:
             self.damage = "the gzip is truncated: the file ends before its data does (a copy cut short?)"
+
+
+def _until_damage(unpacker: zlib._Decompress, packed: bytes) -> bytes:
+    """What can be unpacked before the damage: zlib gives nothing of a call that fails, so a byte a call."""
+    chunks: list[bytes] = []
+    with suppress(zlib.error):
+        chunks.extend(unpacker.decompress(packed[at : at + 1]) for at in range(len(packed)))
+    return b"".join(chunks)
 
 
 def numbered_lines(source: ByteSource) -> Iterator[Line]:

@@ -306,7 +306,7 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[asyncio.Event]:
-    """An event that the first SIGINT or SIGTERM sets within this block; a second one has the effect of before."""
+    """An event that the first SIGINT or SIGTERM sets in this block; a second one acts as it did before."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
