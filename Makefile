@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test acceptance lint format lock clean
+.PHONY: help demo test acceptance lint format docs lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -42,6 +42,9 @@ lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
 format: $(VENV)/.dev     ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev       ## Write the tables of docs/ anew from the code
+	$(BIN)/python -m stream_app.docs
 
 lock: $(BIN)/python      ## Make the lock files anew from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

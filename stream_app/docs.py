@@ -1,0 +1,141 @@
+"""The tables of ``docs/`` that are made from the code: ``make docs`` writes them, a test compares them.
+
+A table stands between two comments, ``<!-- NAME: begin … -->`` and ``<!-- NAME: end -->``; the rest of a
+document is written by hand and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from core.errors import NextclickError
+from stream_app.settings import ENV_PREFIX, Settings
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+class Document(NamedTuple):
+    """A document with one table that is made from the code."""
+
+    path: str
+    """From the root of the repository."""
+    name: str
+    """The name in the two comments."""
+    header: Sequence[str]
+    rows: Callable[[], Iterable[Sequence[str]]]
+    """Makes the rows, each with as many cells as the header."""
+
+
+def settings_rows() -> list[tuple[str, str, str, str, str]]:
+    """A row a setting, in the order of the class: variable, TOML key, default, values, meaning."""
+    properties: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
+    return [
+        (
+            f"`{ENV_PREFIX}{key.upper()}`",
+            f"`{key}`",
+            _default(schema),
+            _values(schema),
+            schema.get("description", ""),
+        )
+        for key, schema in properties.items()
+    ]
+
+
+DOCUMENTS: Final = (
+    Document(
+        "docs/settings.md",
+        "settings",
+        ("variable", "TOML key", "default", "values", "meaning"),
+        settings_rows,
+    ),
+)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with one line a row and a newline at its end.
+
+    Raises:
+        NextclickError: a row has more or fewer cells than the header.
+    """
+    lines = [_line(header), "|---" * len(header) + "|"]
+    for row in rows:
+        if len(row) != len(header):
+            raise NextclickError(f"expected {len(header)} cells ({', '.join(header)}), came {tuple(row)}")
+        lines.append(_line(row))
+    return "\n".join(lines) + "\n"
+
+
+def fill(text: str, name: str, table: str) -> str:
+    """The text with the table in place of what stands between the two comments of that name.
+
+    Raises:
+        NextclickError: the text does not have both comments, once each and in order.
+    """
+    before, begin, rest = text.partition(f"<!-- {name}: begin")
+    first_line, newline, rest = rest.partition("\n")
+    _, end, after = rest.partition(f"<!-- {name}: end -->")
+    if not (begin and newline and end) or begin in after or end in after:
+        raise NextclickError(
+            f"expected `{begin or f'<!-- {name}: begin -->'}` and `<!-- {name}: end -->`, once each, on "
+            "lines of their own"
+        )
+    return f"{before}{begin}{first_line}\n\n{table}\n{end}{after}"
+
+
+def made(document: Document, root: Path = ROOT) -> str:
+    """The document's text as it should be; it is read, not written.
+
+    Raises:
+        NextclickError: the document lacks its comments.
+    """
+    text = (root / document.path).read_text(encoding="utf-8")
+    return fill(text, document.name, markdown_table(document.header, document.rows()))
+
+
+def main(root: Path = ROOT) -> None:
+    """Write the tables of all documents anew."""
+    for document in DOCUMENTS:
+        (root / document.path).write_text(made(document, root), encoding="utf-8")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _default(schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    if default in (None, ""):
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """What a setting may be, in words, from its JSON schema."""
+    schema = next((part for part in schema.get("anyOf", ()) if part["type"] != "null"), schema)
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    kind = {"path": "a path", "password": "text"}.get(schema.get("format", ""), "")
+    kind = kind or {"integer": "a whole number", "number": "a number", "boolean": "`true`, `false`"}.get(
+        schema["type"], "text"
+    )
+    bounds = [
+        f"{words} {schema[limit]:,}"
+        for limit, words in (
+            ("exclusiveMinimum", "above"),
+            ("minimum", "from"),
+            ("exclusiveMaximum", "below"),
+            ("maximum", "to"),
+        )
+        if limit in schema
+    ]
+    if "maxLength" in schema:
+        bounds.append(f"of {schema.get('minLength', 0)} to {schema['maxLength']} characters")
+    return " ".join([kind, *bounds])
+
+
+if __name__ == "__main__":
+    main()
