@@ -23,6 +23,7 @@ MAX_LINE_BYTES = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CHUNK_BYTES = 256 * 1024
+_PACKED_BYTES = 16 * 1024  # small, so that the position moves evenly
 _GZIP_WBITS = 31  # zlib reads a gzip header and checks its CRC
 
 #: A line's number and its bytes, or why it has none.
@@ -83,7 +84,7 @@ class ByteSource:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
         begun = False  # something of the member in hand was read
         rest = b""
-        while packed := rest or self._file.read(_CHUNK_BYTES):
+        while packed := rest or self._file.read(_PACKED_BYTES):
             if not begun and not packed.lstrip(b"\0"):
                 rest = b""
                 continue  # padding with zeros behind the last member is allowed

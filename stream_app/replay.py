@@ -6,16 +6,16 @@ import asyncio
 import math
 import signal
 import time
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.clicks import encode_click
 from core.errors import BadClickError, TopicError
 from stream_app.columns import Columns, click_of
 from stream_app.kafka import broker_errors, describe_topics, new_producer, start
 from stream_app.rows import BadLine
+from stream_app.sender import CONFIRM_S, Sender, stop_producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MAX_SPEED = math.inf
 #: Bad lines that a report shows; the others are only counted.
 MAX_SHOWN_BAD_LINES = 20
-#: Clicks that may be sent and not yet confirmed by the broker.
-MAX_OUTSTANDING = 10_000
 
 _PROGRESS_EVERY_S = 0.25
 _LOOK_UP_EVERY = 500  # lines after which the clock, the other tasks and the stop signal have their turn
@@ -184,6 +182,7 @@ async def replay(
     speed: float = 1.0,
     limit: int | None = None,
     on_progress: Callable[[ReplayReport], None] | None = None,
+    confirm_s: float = CONFIRM_S,
 ) -> ReplayReport:
     """Send a file's clicks to the clicks topic in the file's order, keyed by visitor.
 
@@ -196,10 +195,11 @@ async def replay(
         speed: see :class:`Pace`.
         limit: clicks after which to end; None sends all.
         on_progress: told how it stands about four times a second.
+        confirm_s: seconds that the brokers may take to confirm a click.
 
     Raises:
         TopicError: the clicks topic does not exist.
-        BrokerError: no broker answers, or it refuses a click.
+        BrokerError: no broker answers, at first or within ``confirm_s``, or it refuses a click.
     """
     topic = settings.clicks_topic
     if (await describe_topics(settings, [topic]))[topic] is None:
@@ -208,7 +208,7 @@ async def replay(
     await start(producer, settings)
     try:
         with broker_errors(settings), stop_on_signals() as stop:
-            sender = _Sender(producer, topic)
+            sender = Sender(producer, topic, confirm_s)
             return await _send_all(
                 settings,
                 sender,
@@ -220,12 +220,12 @@ async def replay(
                 stop=stop,
             )
     finally:
-        await producer.stop()
+        await stop_producer(producer)
 
 
 async def _send_all(
     settings: Settings,
-    sender: _Sender,
+    sender: Sender,
     table: Table,
     columns: Columns,
     *,
@@ -238,6 +238,7 @@ async def _send_all(
     begun = told = time.monotonic()
 
     def tell() -> float:
+        sender.check()
         report.sent, report.seconds = sender.confirmed, time.monotonic() - begun
         if on_progress is not None:
             on_progress(report)
@@ -266,34 +267,6 @@ async def _send_all(
     report.stopped = stop.is_set()
     tell()
     return report
-
-
-class _Sender:
-    """Sends in order, with a bound on what is not confirmed; a later call raises an earlier one's error."""
-
-    def __init__(self, producer: Any, topic: str) -> None:
-        self._producer = producer
-        self._topic = topic
-        self._outstanding: deque[asyncio.Future[Any]] = deque()
-        self.confirmed = 0
-
-    async def send(self, key: bytes, value: bytes) -> None:
-        while self._outstanding and self._outstanding[0].done():
-            self._confirm(self._outstanding.popleft())
-        if len(self._outstanding) >= MAX_OUTSTANDING:
-            await asyncio.wait([self._outstanding[0]])
-        self._outstanding.append(await self._producer.send(self._topic, value=value, key=key))
-
-    async def flush(self) -> None:
-        await self._producer.flush()
-        while self._outstanding:
-            future = self._outstanding.popleft()
-            await asyncio.wait([future])
-            self._confirm(future)
-
-    def _confirm(self, future: asyncio.Future[Any]) -> None:
-        future.result()
-        self.confirmed += 1
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:

@@ -15,10 +15,12 @@ import pytest
 
 from core.errors import BrokerError, TopicError
 from stream_app import topics
+from stream_app.brokers import local_kafka
 from stream_app.columns import guess_columns
 from stream_app.files import open_table
 from stream_app.kafka import new_topic_reader
-from stream_app.replay import MAX_OUTSTANDING, MAX_SPEED, replay
+from stream_app.replay import MAX_SPEED, replay
+from stream_app.sender import MAX_OUTSTANDING
 
 NEXTCLICK = [sys.executable, "-c", "from stream_app.cli import main; main()"]
 
@@ -128,3 +130,26 @@ def test_a_missing_topic_and_a_missing_broker_are_errors(settings, tmp_path):
             asyncio.run(run(settings))
     with pytest.raises(BrokerError, match="no Kafka answers"):
         asyncio.run(run(settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})))
+
+
+def test_a_broker_that_dies_in_the_middle_ends_the_replay_with_an_error(settings, tmp_path):
+    """The error says how many clicks are safe; the replay does not wait for ever."""
+    path = tmp_path / "clicks.csv"
+    path.write_text("visitor,item,time\n" + "".join(f"v,i,{n / 100}\n" for n in range(100_000)))
+
+    async def run(own, broker):
+        await topics.create(own)
+
+        def kill(so_far):
+            if so_far.sent and broker.running:
+                broker.kill()
+
+        with open_table(path) as table:
+            await replay(own, table, guess_columns(table.columns), on_progress=kill, confirm_s=1.0)
+
+    with local_kafka(tmp_path / "kafka") as broker:
+        own = settings.model_copy(update={"bootstrap_servers": broker.bootstrap})
+        begun = time.monotonic()
+        with pytest.raises(BrokerError, match=r"not confirmed a click .* \d+ clicks were confirmed before"):
+            asyncio.run(run(own, broker))
+        assert time.monotonic() - begun < 40
