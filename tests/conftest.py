@@ -1,4 +1,7 @@
-"""Fixtures of all tests: a real Kafka, one for the session, and settings of its own for each test."""
+"""Fixtures of all tests: a real Kafka, one for the session, and settings of its own for each test.
+
+In CI a skipped test is a failure: the hooks of tests/no_skips.py.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import pytest
 
 from stream_app.brokers import local_kafka
 from stream_app.settings import Settings
+from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 
 @pytest.fixture(scope="session")
