@@ -19,7 +19,7 @@ DOORS = {
     "faust": ("stream_app/worker/",),
     "mode": ("stream_app/worker/",),
     "msgspec": ("core/", "stream_app/"),
-    "numba": ("core/compiled.py",),
+    "numba": ("core/compiled.py", "stream_app/compiled.py"),
     "numpy": ("core/",),
     "prometheus_client": ("stream_app/telemetry.py",),
     "pyarrow": ("stream_app/parquet.py",),
