@@ -1,0 +1,151 @@
+"""Metrics: what the worker counts and where it is read. The door to prometheus-client.
+
+Names follow Prometheus' conventions: base units (seconds, bytes), ``_total`` for counters. Hit rate and MRR
+are each one division of two rates. ``docs/metrics.md`` is the same list for people; a test holds them
+together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client.parser import text_string_to_metric_families
+
+_LATENCY_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+_SCORING_BUCKETS: Final = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5,
+)  # fmt: skip
+_RUN_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Telemetry:
+    """All metrics of one worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"nextclick_{name}", text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"nextclick_{name}", text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"nextclick_{name}", text, buckets=buckets, registry=self.registry)
+
+        self.clicks = counter("clicks", "Records of the input topic by what became of them", "outcome")
+        self.recommendations = counter("recommendations", "Answers whose write was confirmed")
+        self.items = counter("recommended_items", "Recommended items by where they come from", "source")
+        self.closed = counter("sessions_closed", "Sessions closed by cause", "cause")
+        self.dead_letters = counter(
+            "dead_letters", "Records sent to dead-letters, late and future ones included, by reason", "reason"
+        )
+        self.open_sessions = gauge("open_sessions", "Sessions open in this worker's partitions", "partition")
+        self.index_sessions = gauge("index_sessions", "Closed sessions held by the index")
+        self.index_items = gauge("index_items", "Items that the held sessions have")
+        self.index_clicks = gauge("index_clicks", "Clicks of the held sessions")
+        self.index_bytes = gauge("index_bytes", "Memory of the index's arrays, bytes")
+        self.index_offset = gauge("index_offset", "Records of the sessions topic taken in by the index")
+        self.index_lag = gauge("index_lag", "Records of the sessions topic not yet taken in")
+        self.latency = histogram(
+            "click_to_recommendation_seconds",
+            "From a click's append to the log to its confirmed answer, seconds",
+            _LATENCY_BUCKETS,
+        )
+        self.scoring = histogram(
+            "scoring_seconds", "Scoring of one click, its share of its run's, seconds", _SCORING_BUCKETS
+        )
+        self.run_clicks = histogram("run_clicks", "Records processed and written together", _RUN_BUCKETS)
+        self.judged = counter(
+            "prequential_clicks", "Clicks that could be compared with the answer to the click before"
+        )
+        self.hits = counter("prequential_hits", "Of these, clicks on one of that answer's first 20 items")
+        self.reciprocal_ranks = counter("prequential_reciprocal_rank", "Sum of 1 / rank of these hits")
+        self.popularity_hits = counter(
+            "prequential_popularity_hits", "The same hits for the 20 most popular items of the index"
+        )
+        self.popularity_reciprocal_ranks = counter(
+            "prequential_popularity_reciprocal_rank", "The same sum for the most popular items"
+        )
+        self.lag = gauge("consumer_lag", "Records of the input not yet read", "partition")
+        self.rebalances = counter("rebalances", "Rebalances of the consumer group that this worker saw")
+        self.recovery_seconds = gauge(
+            "recovery_seconds", "From the last assignment of partitions to ready, seconds"
+        )
+        self.ready = gauge("ready", "1: assigned, recovered and the index caught up; else 0")
+        self.build = Info("nextclick_build", "Version and parameters", registry=self.registry)
+        self._server: tuple[WSGIServer, threading.Thread] | None = None
+
+    def collectors(self) -> list[Counter | Gauge | Histogram | Info]:
+        """All metrics in the order in which they are defined."""
+        kinds = (Counter, Gauge, Histogram, Info)
+        return [value for value in vars(self).values() if isinstance(value, kinds)]
+
+    def serve(self, host: str, port: int) -> int:
+        """Answer /metrics in a thread of its own.
+
+        Args:
+            host: address to listen on.
+            port: port; 0 takes a free one.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError: the address is taken.
+        """
+        self._server = start_http_server(port, addr=host, registry=self.registry)
+        return int(self._server[0].server_port)
+
+    def stop(self) -> None:
+        """Stop answering."""
+        if self._server:
+            server, thread = self._server
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=2)
+            self._server = None
+
+    def on_scrape(self, metric: Gauge, value: Callable[[], float]) -> None:
+        """Have a gauge computed when it is read."""
+        metric.set_function(value)
+
+
+def read_metrics(text: str) -> dict[str, float]:
+    """Sum the samples of a /metrics page by name, labels added up.
+
+    Args:
+        text: the page.
+
+    Returns:
+        ``{"nextclick_clicks_total": 17.0, …}``; a histogram's buckets are left out.
+    """
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if not sample.name.endswith("_bucket"):
+                sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+    return sums
+
+
+def describe(telemetry: Telemetry) -> list[dict[str, Any]]:
+    """Name, kind, labels and meaning of each metric, for the documentation."""
+    rows = []
+    for collector in telemetry.collectors():
+        family = next(iter(collector.describe()))
+        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        rows.append(
+            {
+                "name": family.name + suffix,
+                "kind": family.type,
+                "labels": list(collector._labelnames),  # noqa: SLF001 -- published nowhere else
+                "meaning": family.documentation,
+            }
+        )
+    return rows

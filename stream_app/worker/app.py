@@ -1,0 +1,157 @@
+"""The Faust app: settings in, a running worker out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import faust
+from faust.worker import Worker
+
+from core.errors import TopicError
+from stream_app.kafka import describe_topics, servers
+from stream_app.settings import Settings
+from stream_app.topics import check
+from stream_app.worker.runtime import Runtime
+from stream_app.worker.tables import VisitorTable
+from stream_app.worker.transport import RunSchema, RunTransport
+
+logger = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: at the end; 0 after a signal, 1 after a crash.
+        BrokerError: no broker answers.
+        TopicError: a topic is missing or has the wrong shape.
+    """
+    _set_up_logging(settings)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    partitions = loop.run_until_complete(_checked_partitions(settings))
+    app, runtime = new_app(settings, partitions)
+    loop.run_until_complete(runtime.start())
+    worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.spinner = None
+    worker.execute_from_commandline()
+
+
+def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
+    """The Faust app and the runtime that its agent hands runs to; neither is started.
+
+    Args:
+        settings: all settings.
+        partitions: of the input topic.
+    """
+    app = faust.App(
+        settings.group_id,
+        broker=[f"kafka://{server}" for server in servers(settings)],
+        broker_credentials=_credentials(settings),
+        store="rocksdb://",
+        datadir=str(settings.data_dir),
+        topic_partitions=partitions,
+        topic_replication_factor=settings.replication_factor,
+        topic_allow_declare=False,
+        web_enabled=False,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_commit_interval=settings.commit_interval_s,
+        broker_max_poll_records=settings.max_run_clicks,
+        # Runs that wait for the agent; each is up to max_run_clicks records.
+        stream_buffer_maxsize=16,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+    )
+    app.transport = _transport(app, settings)
+    table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
+    runtime = Runtime(settings, app, table)
+    clicks = app.topic(settings.clicks_topic, schema=RunSchema())
+
+    @app.agent(clicks, name="clicks")
+    async def answer_clicks(stream: Any) -> None:
+        # Acknowledged by the runtime when all is written: a stream's own way acknowledges what failed, too.
+        async for event in stream.noack().events():
+            await runtime.submit(event)
+
+    _connect(app, runtime)
+    return app, runtime
+
+
+def _connect(app: faust.App, runtime: Runtime) -> None:
+    """Tell the runtime what happens to the app."""
+
+    async def on_assigned(*_args: Any, **_kwargs: Any) -> None:
+        runtime.assigned()
+
+    async def on_revoked(*_args: Any, **_kwargs: Any) -> None:
+        await runtime.drop_partitions()
+
+    async def on_recovered(*_args: Any, **_kwargs: Any) -> None:
+        runtime.recovered()
+
+    async def on_shutdown(*_args: Any, **_kwargs: Any) -> None:
+        await runtime.stop()
+
+    app.on_partitions_assigned.connect(on_assigned)
+    app.on_partitions_revoked.connect(on_revoked)
+    app.on_rebalance_complete.connect(on_recovered)
+    app.on_before_shutdown.connect(on_shutdown)
+    # Signals hold their receivers weakly.
+    app.nextclick_receivers = (on_assigned, on_revoked, on_recovered, on_shutdown)
+
+
+def _transport(app: faust.App, settings: Settings) -> RunTransport:
+    transport = RunTransport(app.conf.broker_consumer, app)
+    transport.run_topics = frozenset({settings.clicks_topic})
+    return transport
+
+
+async def _checked_partitions(settings: Settings) -> int:
+    """Partitions of the input, once all topics are as they must be."""
+    problems = await check(settings)
+    if problems:
+        what = "; ".join(f"{p.topic}: expected {p.expected}, found {p.found}" for p in problems)
+        raise TopicError(
+            f"{what}. `nextclick topics create` makes missing ones, `nextclick topics check` says more"
+        )
+    shape = (await describe_topics(settings, [settings.clicks_topic]))[settings.clicks_topic]
+    if shape is None:
+        raise TopicError(f"topic {settings.clicks_topic!r} does not exist")
+    return shape.partitions
+
+
+def _credentials(settings: Settings) -> Any:
+    """Faust's form of the security settings."""
+    ssl_context = None
+    if settings.security_protocol.endswith("SSL"):
+        from stream_app.kafka import client_options  # noqa: PLC0415
+
+        ssl_context = client_options(settings)["ssl_context"]
+    if settings.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=ssl_context,
+        )
+    return faust.SSLCredentials(ssl_context) if ssl_context else None
+
+
+def _set_up_logging(settings: Settings) -> None:
+    level = getattr(logging, settings.log_level.upper())
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    if level > logging.DEBUG:
+        # Faust and aiokafka ask about every message whether debug is on: 13 % of a worker's time.
+        logging.disable(logging.DEBUG)
+        for chatty in ("faust", "mode", "aiokafka"):
+            logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -1,0 +1,239 @@
+"""One input partition: its runs one after the other, from the records to the acknowledgement.
+
+The order of a run's writes makes the state exact. First everything that others read: answers, closed
+sessions, dead letters, all confirmed. Then the changelog, with the partition's own record behind the states
+of the visitors. Then RocksDB. Then the acknowledgement. Whatever a crash leaves undone is done again from the
+same state with the same result, and whatever is in the state has been answered and published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from core.answers import encode_answer
+from core.open_sessions import OpenSessions
+from core.sessions import WindowRules
+from core.step import (
+    DeadLetter,
+    Query,
+    Record,
+    RunResult,
+    VisitorState,
+    advance_run,
+    close_run,
+    parse_run,
+    visitors_of,
+)
+from stream_app.outbox import Outbox, OutRecord
+from stream_app.settings import Settings
+from stream_app.telemetry import Telemetry
+from stream_app.worker.answering import Answering
+from stream_app.worker.tables import VisitorTable, changes_of
+
+logger = logging.getLogger(__name__)
+
+#: Sessions that one run closes beside its own at most; the next run or tick goes on.
+MOST_SWEPT: Final = 1000
+
+#: Runs that wait for a partition at most; then its input is left in the log.
+MOST_WAITING: Final = 2
+
+
+class Tools(NamedTuple):
+    """What every partition works with."""
+
+    settings: Settings
+    rules: WindowRules
+    table: VisitorTable
+    outbox: Outbox
+    answering: Answering
+    telemetry: Telemetry
+
+
+class Run(NamedTuple):
+    """Work for a partition: records (none: a tick), whether it is still ours, and what to call when done."""
+
+    records: list[Record]
+    still_ours: Callable[[], bool]
+    done: Callable[[], object]
+
+
+class PartitionProcessor:
+    """Applies the runs of one partition, in order.
+
+    Args:
+        partition: of the input topic.
+        tools: shared with the other partitions.
+        on_error: is called with what ended the processor.
+    """
+
+    def __init__(
+        self, partition: int, tools: Tools, on_error: Callable[[BaseException], Awaitable[None]]
+    ) -> None:
+        self._partition = partition
+        self._tools = tools
+        self._on_error = on_error
+        self._state = tools.table.partition(partition)
+        self._open = OpenSessions()
+        for visitor, state in tools.table.all_visitors(partition):
+            self._open.note(visitor, state.session.last_ms)
+        self._last_run_at = time.monotonic()
+        self._queue: asyncio.Queue[Run | None] = asyncio.Queue(MOST_WAITING)
+        self._task = asyncio.create_task(self._work(), name=f"partition {partition}")
+
+    @property
+    def open_sessions(self) -> int:
+        """Sessions open in this partition."""
+        return len(self._open)
+
+    async def submit(self, run: Run) -> None:
+        """Hand over a run; waits while :data:`MOST_WAITING` are before it."""
+        await self._queue.put(run)
+
+    def tick(self, still_ours: Callable[[], bool]) -> None:
+        """Let time pass: go on with a sweep, close the sessions of an idle partition; work comes first."""
+        if self._queue.empty():
+            self._queue.put_nowait(Run([], still_ours, lambda: None))
+
+    async def stop(self) -> None:
+        """Finish the run in hand and end; runs that wait are left for whoever reads them next."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        if not self._task.done():
+            self._queue.put_nowait(None)
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        try:
+            while await self._work_once():
+                pass
+        except Exception as error:
+            logger.exception("partition %d: a run failed and is not acknowledged", self._partition)
+            await self._on_error(error)
+
+    async def _work_once(self) -> bool:
+        # A function of its own, so that a run that is not acknowledged is not held until the next one comes.
+        run = await self._queue.get()
+        if run is None:
+            return False
+        if run.records:
+            self._last_run_at = time.monotonic()
+            await self._apply(run)
+        else:
+            await self._let_time_pass(run)
+        return True
+
+    async def _apply(self, run: Run) -> None:
+        if not run.still_ours():
+            return
+        tools = self._tools
+        parsed = parse_run(run.records, tools.settings.max_value_bytes)
+        before = tools.table.load(self._partition, visitors_of(parsed))
+        result = advance_run(self._partition, parsed, self._state, before, tools.rules)
+        self._note_open(result.visitors)
+        swept = self._sweep(result)
+        if await self._write(result, swept, run):
+            tools.telemetry.run_clicks.observe(len(run.records))
+            run.done()
+
+    async def _let_time_pass(self, run: Run) -> None:
+        if not run.still_ours() or not self._open:
+            return
+        nothing = RunResult({}, [], [], [], self._state, Counter())
+        idle_s = time.monotonic() - self._last_run_at
+        if self._tools.settings.close_idle and idle_s > self._tools.settings.idle_after_s:
+            visitors = [visitor for visitor, _ in zip(self._open, range(MOST_SWEPT), strict=False)]
+            states = self._tools.table.load(self._partition, visitors)
+            swept = close_run(states, self._state, self._tools.rules, "idle")
+        else:
+            swept = self._sweep(nothing)
+        if swept.closed:
+            await self._write(nothing, swept, run)
+
+    def _sweep(self, result: RunResult) -> RunResult:
+        """Close sessions that the watermark has passed."""
+        rules, watermark_ms = self._tools.rules, result.partition.watermark_ms
+        visitors = self._open.over(watermark_ms, rules, MOST_SWEPT)
+        stored = [visitor for visitor in visitors if visitor not in result.visitors]
+        states = self._tools.table.load(self._partition, stored)
+        states |= {v: state for v in visitors if (state := result.visitors.get(v))}
+        return close_run(states, result.partition, rules, "watermark")
+
+    async def _write(self, result: RunResult, swept: RunResult, run: Run) -> bool:
+        """Publish, then make the state durable; False when the partition is no longer ours."""
+        tools, partition = self._tools, self._partition
+        closed = [*result.closed, *swept.closed]
+        answers = tools.answering.answer(partition, result.queries)
+        await asyncio.gather(
+            tools.outbox.write(
+                tools.settings.recommendations_topic,
+                partition,
+                [OutRecord(answer.visitor.encode(), encode_answer(answer)) for answer in answers],
+            ),
+            tools.outbox.write(
+                tools.settings.sessions_topic,
+                0,
+                [OutRecord(session.session.encode(), msgspec.json.encode(session)) for session in closed],
+            ),
+            tools.outbox.write(
+                tools.settings.dead_letters_topic,
+                0,
+                [self._dead_letter(letter) for letter in result.dead],
+            ),
+        )
+        self._count(result, swept)
+        if not run.still_ours():
+            logger.warning("partition %d went to another worker during a run", partition)
+            return False
+        changes = changes_of(result.visitors, result.partition, swept.visitors)
+        offset = await tools.outbox.write(
+            tools.table.changelog, partition, [OutRecord(key, value) for key, value in changes]
+        )
+        if not run.still_ours():
+            return False
+        tools.table.write(partition, changes, offset or 0)
+        self._state = result.partition
+        self._note_open(swept.visitors)
+        return True
+
+    def _dead_letter(self, letter: DeadLetter) -> OutRecord:
+        """The record as it came; why and from where in headers."""
+        origin = {
+            "reason": letter.reason,
+            "error": letter.detail,
+            "topic": self._tools.settings.clicks_topic,
+            "partition": str(self._partition),
+            "offset": str(letter.record.offset),
+        }
+        headers = [(name, value.encode("utf-8", "replace")) for name, value in origin.items()]
+        return OutRecord(letter.record.key, letter.record.value, headers)
+
+    def _note_open(self, visitors: dict[str, VisitorState | None]) -> None:
+        for visitor, state in visitors.items():
+            self._open.note(visitor, state.session.last_ms if state else None)
+
+    def _count(self, result: RunResult, swept: RunResult) -> None:
+        telemetry = self._tools.telemetry
+        for outcome, count in result.outcomes.items():
+            telemetry.clicks.labels(outcome).inc(count)
+        bad = sum(letter.reason not in {"late", "future"} for letter in result.dead)
+        if bad:
+            telemetry.clicks.labels("bad").inc(bad)
+        for letter in result.dead:
+            telemetry.dead_letters.labels(letter.reason).inc()
+        for session in (*result.closed, *swept.closed):
+            telemetry.closed.labels(session.cause).inc()
+        telemetry.recommendations.inc(len(result.queries))
+        self._observe_latency(result.queries)
+
+    def _observe_latency(self, queries: Iterable[Query]) -> None:
+        now_s = time.time()
+        for query in queries:
+            self._tools.telemetry.latency.observe(max(0.0, now_s - query.append_ms / 1000))

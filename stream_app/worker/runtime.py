@@ -1,0 +1,200 @@
+"""What a worker consists of beside Faust, and how the two meet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+
+from core.evaluation import Judge
+from core.index import SessionIndex
+from core.params import preset
+from core.scoring import Scorer
+from core.sessions import WindowRules
+from core.step import Record
+from stream_app.index_feed import IndexFeed
+from stream_app.outbox import Outbox
+from stream_app.settings import Settings
+from stream_app.telemetry import Telemetry
+from stream_app.version import version
+from stream_app.worker.answering import Answering
+from stream_app.worker.processor import PartitionProcessor, Run, Tools
+from stream_app.worker.tables import VisitorTable
+from stream_app.worker.transport import RunConsumer
+
+logger = logging.getLogger(__name__)
+
+#: How often idle partitions and late sweeps are looked after, seconds.
+TICK_S: Final = 1.0
+
+
+def window_rules(settings: Settings) -> WindowRules:
+    """The window's parameters as the settings give them."""
+    return WindowRules(
+        gap_ms=round(settings.gap_s * 1000),
+        grace_ms=round(settings.grace_s * 1000),
+        future_ms=round(settings.future_s * 1000),
+        max_clicks=settings.max_clicks,
+    )
+
+
+def new_scorer(settings: Settings, index: SessionIndex) -> Scorer:
+    """A scorer as the settings describe it."""
+    parameters = preset(
+        settings.preset,
+        exclude=settings.exclude,
+        recommendations=settings.recommendations,
+        neighbours=settings.neighbours,
+        sessions_per_item=settings.sessions_per_item,
+        last_clicks=settings.last_clicks,
+    )
+    return Scorer(index, parameters)
+
+
+class Runtime:
+    """The worker's own services, and the processors of the partitions that it is assigned.
+
+    Args:
+        settings: all settings.
+        app: the Faust app, not started.
+        table: its visitor table.
+    """
+
+    def __init__(self, settings: Settings, app: Any, table: VisitorTable) -> None:
+        self.settings = settings
+        self.telemetry = Telemetry()
+        self._app = app
+        self._table = table
+        self._index = SessionIndex(settings.index_sessions)
+        self._scorer = new_scorer(settings, self._index)
+        self._feed = IndexFeed(settings, self._index)
+        self._tools: Tools | None = None
+        self._processors: dict[int, PartitionProcessor] = {}
+        self._ticker: asyncio.Task[None] | None = None
+        self._assigned_at = time.monotonic()
+        self._recovered = False
+
+    async def start(self) -> None:
+        """Compile, connect, begin to feed the index and to answer /metrics. Before Faust starts."""
+        settings = self.settings
+        began = time.perf_counter()
+        self._scorer.warm_up()
+        logger.info("kernels ready in %.1f s", time.perf_counter() - began)
+        await self._feed.start()
+        self._feed.task.add_done_callback(self._feed_ended)
+        outbox = await Outbox.open(settings)
+        answering = Answering(self._scorer, self._feed, Judge(settings.exclude), self.telemetry)
+        self._tools = Tools(settings, window_rules(settings), self._table, outbox, answering, self.telemetry)
+        self._publish_gauges()
+        port = self.telemetry.serve(settings.metrics_host, settings.metrics_port)
+        logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
+        self._ticker = asyncio.create_task(self._tick(), name="tick")
+
+    async def stop(self) -> None:
+        """Stop everything that :meth:`start` started; the partitions' runs in hand are finished first."""
+        if self._ticker:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        await self.drop_partitions()
+        await self._feed.stop()
+        if self._tools:
+            await self._tools.outbox.close()
+        self.telemetry.stop()
+
+    async def submit(self, event: Any) -> None:
+        """Take a run from the agent; it is acknowledged when its partition is done with it."""
+        await self._feed.wait_caught_up()
+        message = event.message
+        records = [Record(r.offset, r.timestamp, r.key, r.value) for r in event.value]
+        still_ours = self._ownership(message.tp, message.generation_id)
+        if still_ours():
+            await self._processor(message.partition).submit(Run(records, still_ours, event.ack))
+
+    def assigned(self) -> None:
+        """Note that partitions were assigned and their recovery begins."""
+        self._assigned_at = time.monotonic()
+        self._recovered = False
+        self.telemetry.rebalances.inc()
+
+    def recovered(self) -> None:
+        """Note that the table is recovered."""
+        self._recovered = True
+        self.telemetry.recovery_seconds.set(time.monotonic() - self._assigned_at)
+
+    async def drop_partitions(self) -> None:
+        """Finish what is in hand and let go of all partitions."""
+        processors, self._processors = self._processors, {}
+        await asyncio.gather(*(processor.stop() for processor in processors.values()))
+
+    async def fail(self, error: BaseException) -> None:
+        """End the worker because of an error; nothing unfinished is acknowledged."""
+        consumer = self._app.consumer
+        if isinstance(consumer, RunConsumer):
+            consumer.abandon()
+        await self._app.crash(error)
+
+    def _processor(self, partition: int) -> PartitionProcessor:
+        known = self._processors.get(partition)
+        if known is None:
+            if self._tools is None:
+                raise RuntimeError("the runtime is not started")
+            known = PartitionProcessor(partition, self._tools, self.fail)
+            self._processors[partition] = known
+            # Labels exist from the start, so that a rate over them has a first value.
+            self.telemetry.open_sessions.labels(str(partition)).set_function(
+                lambda: self._open_sessions(partition)
+            )
+            self.telemetry.lag.labels(str(partition)).set_function(lambda: self._lag(partition))
+        return known
+
+    def _ownership(self, tp: Any, generation: int) -> Any:
+        def still_ours() -> bool:
+            app = self._app
+            return app.consumer_generation_id == generation and tp in app.consumer.assignment()
+
+        return still_ours
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            app = self._app
+            ready = self._recovered and not app.rebalancing and not app.should_stop
+            self.telemetry.ready.set(ready and self._feed.caught_up)
+            if not ready or not self._feed.caught_up:
+                continue
+            generation = app.consumer_generation_id
+            for tp in sorted(app.consumer.assignment()):
+                if tp.topic == self.settings.clicks_topic and not app.consumer.lag(tp):
+                    self._processor(tp.partition).tick(self._ownership(tp, generation))
+
+    def _feed_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("the index feed failed: %s", error)
+            self._app.add_future(self.fail(error))
+
+    def _open_sessions(self, partition: int) -> float:
+        processor = self._processors.get(partition)
+        return processor.open_sessions if processor else 0
+
+    def _lag(self, partition: int) -> float:
+        for tp in self._app.consumer.assignment():
+            if tp.topic == self.settings.clicks_topic and tp.partition == partition:
+                return self._app.consumer.lag(tp) or 0
+        return 0
+
+    def _publish_gauges(self) -> None:
+        telemetry, index, feed = self.telemetry, self._index, self._feed
+        telemetry.index_sessions.set_function(lambda: index.sessions)
+        telemetry.index_items.set_function(lambda: index.items)
+        telemetry.index_clicks.set_function(lambda: index.clicks)
+        telemetry.index_bytes.set_function(lambda: index.bytes)
+        telemetry.index_offset.set_function(lambda: feed.offset)
+        telemetry.index_lag.set_function(lambda: feed.lag)
+        telemetry.build.info(
+            {
+                "version": version(),
+                "parameters": self._scorer.parameters.name,
+                "exclude": self._scorer.parameters.exclude,
+            }
+        )

@@ -1,0 +1,223 @@
+"""Runs of records: Faust's Kafka consumer, handing the agent a fetched run as one message.
+
+Faust costs a few hundred microseconds a message, so a message carries a run: the records that one fetch
+brought for one partition. This file leans on internals of the pinned faust-streaming; its contract tests
+(tests/integration/test_transport.py) would notice a change. What it overrides:
+
+* ``getmany``: builds the run messages, and hands over only what continues where the last run ended.
+* ``perform_seek``: also says where the next run must begin. Between the moment a fetch is asked for and the
+  moment it is delivered, a rebalance may have moved the reading position; records fetched across such a seek
+  are dropped and the position is set again. Without that they would be skipped for good.
+* ``ack``, ``_filter_tps_with_pending_acks``, ``_new_offset``: commit up to the first unfinished run.
+* ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
+* ``on_partitions_revoked``: forgets what is outstanding.
+
+Changelogs and all else are read as Faust reads them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, cast
+
+import faust
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as faust_aiokafka
+from faust.types import TP, ConsumerMessage, Message
+from faust.types.tuples import ack_lock
+from mode.utils.futures import notify
+
+logger = logging.getLogger(__name__)
+
+
+class _Run:
+    """A run that was handed over: its message, the offset after its last record, whether it is finished."""
+
+    __slots__ = ("after", "done", "message")
+
+    def __init__(self, message: Message, after: int) -> None:
+        self.message = message
+        self.after = after
+        self.done = False
+
+
+class RunConsumer(faust_aiokafka.Consumer):
+    """Reads the topics in ``RunTransport.run_topics`` in runs, all others one by one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._runs: dict[TP, deque[_Run]] = {}
+        self._finished: dict[TP, int] = {}  # offset after the last run that is finished with all before it
+        self._expected: dict[TP, int] = {}  # offset at which the next run must begin
+        self._hole_at: dict[TP, int] = {}  # offset from which the log was asked once more and had nothing
+        self._seeks_begun = 0
+        self._seeks_ended = 0
+
+    def in_runs(self, topic: str) -> bool:
+        """Whether a topic is read in runs."""
+        return topic in cast("RunTransport", self.transport).run_topics
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 -- Faust's
+        """Fetch, and yield run messages for clicks and single messages for the rest."""
+        begun, seeking = self._seeks_begun, self._seeks_begun != self._seeks_ended
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        for aio_tp, batch in records.items():
+            tp = ensure_TP(aio_tp)
+            if not self._flows_in(generation):
+                return  # a rebalance: it will seek
+            if not batch or not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            if self.in_runs(tp.topic):
+                across = seeking or begun != self._seeks_begun
+                run = await self._continuing(tp, batch, fetched_across_seek=across)
+                if run:
+                    yield tp, self._run_message(tp, run)
+            else:
+                for record in batch:
+                    yield tp, self._to_message(tp, record)
+
+    def _flows_in(self, generation: int) -> bool:
+        """Whether no rebalance has begun since."""
+        return self.flow_active and self.app.consumer_generation_id == generation
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001 -- as Faust does: a rebalance is under way and seeks again
+            logger.warning("seek while the flow was stopped: %s", error)
+
+    async def _continuing(self, tp: TP, batch: list[Any], *, fetched_across_seek: bool) -> list[Any]:
+        """The part of a fetched batch that may be handed over; empty when it has to be fetched again."""
+        expected = self._expected.get(tp)
+        if expected is None:
+            return []  # revoked, or not sought yet: the seek to come reads it again
+        first = batch[0].offset
+        if fetched_across_seek or (first > expected and self._hole_at.get(tp) != expected):
+            # Either these records were fetched from another position, or the log has a hole here (compaction,
+            # retention, transaction markers). Ask once more: only the log itself answers the same again.
+            if not fetched_across_seek:
+                self._hole_at[tp] = expected
+            await self._thread.seek_wait({tp: expected})
+            return []
+        if first > expected:
+            logger.warning("the log of %s has nothing from offset %d to %d", tp, expected, first - 1)
+        return [record for record in batch if record.offset >= expected]
+
+    def _run_message(self, tp: TP, run: list[Any]) -> ConsumerMessage:
+        message = ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=run[0].offset,
+            timestamp=run[0].timestamp / 1000.0,
+            timestamp_type=run[0].timestamp_type,
+            headers=[],
+            key=None,
+            value=cast("bytes", run),  # RunSchema hands it on as it is
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=len(run),
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        after = run[-1].offset + 1
+        self._runs.setdefault(tp, deque()).append(_Run(message, after))
+        self._expected[tp] = after
+        return message
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets; a partition without one begins at the log's beginning."""
+        self._seeks_begun += 1
+        try:
+            await super().perform_seek()
+            mine = [tp for tp in self.assignment() if self.in_runs(tp.topic)]
+            fresh = [tp for tp in mine if not self._committed_offset.get(tp)]
+            if fresh:
+                begins = await self.earliest_offsets(*fresh)
+                starts = {ensure_TP(tp): offset or 0 for tp, offset in begins.items()}
+                await self._thread.seek_wait(starts)
+                self._expected.update(starts)
+            for tp in mine:
+                committed = self._committed_offset.get(tp)
+                if committed:
+                    self._expected[tp] = committed
+                # Runs that flow control threw away before the agent saw them come again from the log.
+                self._runs[tp] = deque(
+                    run for run in self._runs.get(tp, ()) if run.done or run.message in self._unacked_messages
+                )
+        finally:
+            self._seeks_ended += 1
+
+    def ack(self, message: Message) -> bool:
+        """Mark a run as finished."""
+        if not self.in_runs(message.topic):
+            return bool(super().ack(message))
+        with ack_lock:
+            if message.acked:
+                return False
+            message.acked = True
+            self._unacked_messages.discard(message)
+            runs = self._runs.get(message.tp, deque())
+            for run in runs:
+                if run.message is message:
+                    run.done = True
+            while runs and runs[0].done:
+                self._finished[message.tp] = runs.popleft().after
+            self._n_acked += 1
+            notify(self._waiting_for_ack)
+            return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if not self.in_runs(tp.topic))
+        yield from (tp for tp in self._finished if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._finished.get(tp) if self.in_runs(tp.topic) else super()._new_offset(tp)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if not self.in_runs(tp.topic):
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
+        """Finish and commit what is in hand, then forget the partitions."""
+        await super().on_partitions_revoked(set(revoked))
+        for tp in revoked:
+            for known in (self._runs, self._finished, self._expected, self._hole_at):
+                cast("dict[TP, Any]", known).pop(tp, None)
+
+    def abandon(self) -> None:
+        """Wait for nothing in hand any more: it failed, and is left in the log for the next start."""
+        self._unacked_messages.clear()
+
+    def lag(self, tp: TP) -> int | None:
+        """Records of a partition that were not handed over yet; None where that is not known."""
+        end: int | None = self.highwater(tp)
+        expected = self._expected.get(tp)
+        return None if end is None or expected is None else max(0, end - expected)
+
+
+class RunSchema(faust.Schema[Any, Any]):
+    """Hands a run's records to the stream as they are."""
+
+    def compile(self, app: faust.types.AppT, **_kwargs: Any) -> Any:
+        """Make the function that turns a run message into an event."""
+
+        async def decode(message: Message, *, propagate: bool = False) -> Any:
+            del propagate
+            return app.create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+class RunTransport(faust_aiokafka.Transport):
+    """Faust's Kafka transport with the consumer above."""
+
+    Consumer = RunConsumer
+    run_topics: frozenset[str] = frozenset()
