@@ -18,6 +18,7 @@ from core.sessions import (
     Advance,
     Cause,
     ClosedSession,
+    HeldClick,
     Place,
     Session,
     WindowRules,
@@ -127,7 +128,8 @@ def advance_run(
     """Apply a run of one partition's records, in the order of the log.
 
     A click at or below the offset that the partition or its visitor has applied is a replay: it changes
-    nothing, and it is answered again where its session is still open, with the session as it was then.
+    nothing. It is answered again, with the session as it was then, where its session is still open and holds
+    it or an earlier click of its id; a click beyond ``max_clicks`` is not held, hence not answered again.
 
     Args:
         partition: the input partition.
@@ -148,7 +150,7 @@ def advance_run(
         state = states.get(click.visitor)
         if record.offset <= applied or (state is not None and record.offset <= state.applied):
             result.outcomes["replay"] += 1
-            if state is not None:
+            if state is not None and not _is_future(click, record, rules):
                 result.queries.extend(_answer_again(state.session, record, click))
         else:
             place = Place(partition, record.offset, record.append_ms)
@@ -195,7 +197,11 @@ def _note(result: RunResult, record: Record, click: Click, step: Advance) -> Non
 
 
 def _answer_again(session: Session, record: Record, click: Click) -> list[Query]:
-    if not any(held.offset == record.offset for held in session.clicks):
+    def is_it(held: HeldClick) -> bool:
+        again = click.id is not None and held.id == click.id
+        return held.offset == record.offset or (again and held.offset < record.offset)
+
+    if not any(map(is_it, session.clicks)):
         return []
     return [_query(session, record, click, as_of(session, record.offset), "replay")]
 
