@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from core.errors import NextclickError
 from stream_app.settings import ENV_PREFIX, Settings
+from stream_app.telemetry import Telemetry, describe
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -43,6 +44,19 @@ def settings_rows() -> list[tuple[str, str, str, str, str]]:
     ]
 
 
+def metrics_rows() -> list[tuple[str, str, str, str]]:
+    """A row a metric, in the order in which they are defined: name, kind, labels, meaning."""
+    return [
+        (
+            f"`{metric['name']}`",
+            metric["kind"],
+            ", ".join(f"`{label}`" for label in metric["labels"]),
+            metric["meaning"],
+        )
+        for metric in describe(Telemetry())
+    ]
+
+
 DOCUMENTS: Final = (
     Document(
         "docs/settings.md",
@@ -50,6 +64,7 @@ DOCUMENTS: Final = (
         ("variable", "TOML key", "default", "values", "meaning"),
         settings_rows,
     ),
+    Document("docs/metrics.md", "metrics", ("name", "kind", "labels", "meaning"), metrics_rows),
 )
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from core.errors import NextclickError
-from stream_app.docs import DOCUMENTS, ROOT, Document, fill, made, main, markdown_table, settings_rows
+from stream_app.docs import (
+    DOCUMENTS,
+    ROOT,
+    Document,
+    fill,
+    made,
+    main,
+    markdown_table,
+    metrics_rows,
+    settings_rows,
+)
 from stream_app.settings import ENV_PREFIX, Settings
 
 
@@ -35,6 +47,24 @@ def test_a_row_says_the_default_and_the_values_as_they_are_written():
     assert rows["data_dir"] == ("`nextclick-data`", "a path")
     assert rows["clicks_topic"] == ("`clicks`", "text of 1 to 249 characters")
     assert rows["sasl_password"] == ("", "text")
+
+
+def test_every_metric_has_a_row_by_the_conventions_of_prometheus():
+    """Names have the prefix and differ, counters alone end in _total, and each says what it means."""
+    rows = metrics_rows()
+    names = [name.strip("`") for name, *_ in rows]
+    assert len(set(names)) == len(names) > 0
+    assert [name for name in names if not re.fullmatch(r"nextclick_[a-z][a-z_]*[a-z]", name)] == []
+    assert all(name.endswith("_total`") == (kind == "counter") for name, kind, _, _ in rows)
+    assert all(meaning for _, _, _, meaning in rows)
+
+
+def test_the_queries_of_the_document_are_about_metrics_that_exist():
+    """Every metric that docs/metrics.md names outside its table is in its table."""
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").partition("<!-- metrics: begin")[0]
+    named = {name.removesuffix("_bucket") for name in re.findall(r"nextclick_[a-z_]+", text)}
+    assert named
+    assert named <= {name.strip("`") for name, *_ in metrics_rows()}
 
 
 def test_a_table_has_a_line_a_row_and_a_bar_in_a_cell_is_escaped():
