@@ -69,6 +69,7 @@ WORLDLY = frozenset(
 )
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
 WORLDLY_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
+MOCKS = frozenset({"mock", "pytest_mock", "unittest"})
 #: datetime.now(), date.today(), np.random …
 WORLDLY_ATTRIBUTES = frozenset({"now", "utcnow", "today", "random"})
 
@@ -149,10 +150,10 @@ def test_a_file_imports_only_what_it_may(path):
 
 
 @pytest.mark.parametrize("path", sources("tests"))
-def test_no_import_of_a_test_is_relative(path):
-    """Tests, too, import by the whole name."""
+def test_a_test_imports_by_the_whole_name_and_no_mocks(path):
+    """Tests use the real thing or a plain value, and no import in them is relative."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"), path)
-    assert [line for line, name in imported(tree) if name == "."] == []
+    assert [name for _, name in imported(tree) if name == "." or name.split(".")[0] in MOCKS] == []
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,16 @@ def test_a_file_has_no_unwanted_word(path):
     assert [word for word in UNWANTED if word in text or word in path] == []
 
 
+def test_what_contributing_names_exists():
+    """Every path and every verb in CONTRIBUTING.md is there, and every verb of the Makefile is told."""
+    text = text_of("CONTRIBUTING.md")
+    paths = [word for word in re.findall(r"`([\w./-]+)`", text) if "/" in word and not word.startswith("..")]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    verbs = set(re.findall(r"^([a-z]+):.*## ", text_of("Makefile"), re.MULTILINE)) - {"help"}
+    assert set(re.findall(r"`make ([a-z]+)`", text)) == verbs
+
+
 def test_a_test_without_a_sentence_is_seen():
     """Functions, coroutines and methods are looked at; a docstring without a full stop does not count."""
     source = (
