@@ -335,3 +335,15 @@ def test_a_child_process_runs_with_the_settings_of_its_parent():
         check=True,
     )
     assert json.loads(child.stdout) == [settings.public(), SECRET]
+
+
+def test_the_worker_prints_its_settings_without_the_secret(toml):
+    """`nextclick worker --print-settings` is all settings as JSON, the password masked."""
+    options = {**SASL, "gap_s": 1800}
+    settings = load_settings(**options)
+    file = toml("".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items()))
+    command = [Path(sys.executable).with_name("nextclick"), "worker", "--print-settings", "--config", file]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert SECRET not in run.stdout + run.stderr
+    assert json.loads(run.stdout) == settings.public()
+    assert set(json.loads(run.stdout)) == set(Settings.model_fields)
