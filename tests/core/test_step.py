@@ -69,12 +69,13 @@ def test_a_replay_changes_nothing_and_is_answered_as_before(stream, data):
     rules, log = stream
     until = data.draw(st.integers(0, len(log)))
     since = data.draw(st.integers(0, until))
+    old = log[since : data.draw(st.integers(since, until))]
     world = whole(rules, log[:until])
     if data.draw(st.booleans()):
         world.sweep()
     states, partition, sent = dict(world.visitors), world.partition, (len(world.closed), len(world.dead))
     first = {query.offset: query for query in world.queries}
-    result = world.run(log[since:until])
+    result = world.run(old)
     assert result.visitors == {}
     assert (world.visitors, world.partition) == (states, partition)
     assert (len(world.closed), len(world.dead)) == sent
@@ -82,7 +83,7 @@ def test_a_replay_changes_nothing_and_is_answered_as_before(stream, data):
     still_open = {state.session.id for state in states.values()}
     expected = [
         first[parsed.record.offset]._replace(outcome="replay")
-        for parsed in log[since:until]
+        for parsed in old
         if parsed.record.offset in first
         and first[parsed.record.offset].session in still_open
         and first[parsed.record.offset].outcome != "overlong"
@@ -201,6 +202,17 @@ def test_states_keep_their_bounds_and_their_order(stream):
         assert state.applied >= max(click.offset for click in clicks)
         assert as_of(state.session, state.applied) == state.session.items
         assert state.session.last_ms >= clicks[-1].time_ms
+
+
+def test_a_replayed_click_of_the_future_is_no_duplicate():
+    """It was a dead letter, whatever its id; an earlier click of the same id must not have it answered."""
+    values = [encode_click(Click("a", "i", 1000, "x")), encode_click(Click("a", "j", 9000, "x"))]
+    log = parse_run([Record(offset, 1000, None, value) for offset, value in enumerate(values)], 1000)
+    world = whole(WindowRules(100, 10, 50, 3), log)
+    assert [dead.reason for dead in world.dead] == ["future"]
+    again = world.run(log)
+    assert [query.offset for query in again.queries] == [0]
+    assert again.dead == []
 
 
 def test_an_empty_run_changes_nothing():
