@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.scoring import Recommended, Source
+from core.scoring import Recommended
 from core.step import Query
 
 
@@ -13,16 +13,6 @@ class ClickPlace(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
-
-
-class AnswerItem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"shared": "with"}):
-    """One recommended item with its reason; see :class:`core.scoring.Recommended`."""
-
-    item: str
-    score: float
-    source: Source
-    sessions: int
-    shared: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -44,7 +34,7 @@ class Answer(msgspec.Struct, frozen=True):
     item: str
     session: str
     position: int
-    items: tuple[AnswerItem, ...]
+    items: tuple[Recommended, ...]
     index_offset: int
     parameters: str
 
@@ -63,9 +53,7 @@ def answer(
         item=query.item,
         session=query.session,
         position=len(query.items),
-        items=tuple(
-            AnswerItem(r.item, round(r.score, 6), r.source, r.sessions, r.shared) for r in recommended
-        ),
+        items=tuple(recommended),
         index_offset=index_offset,
         parameters=parameters,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+import msgspec
 import numpy as np
 
 from core.arrays import Floats, Int32s, Scratch, new_scratch
@@ -43,24 +44,24 @@ SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular")
 _LEAST_WEIGHT: Final = 1e-300
 
 
-class Recommended(NamedTuple):
-    """One recommended item, with its reason.
+class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, rename={"shared": "with"}):
+    """One recommended item, with its reason; on the wire as it is here, ``shared`` as ``with``.
 
-    Attributes:
+    Args:
         item: its name.
         score: higher is better; comparable within one source only.
         source: ``neighbours``: sessions like this one have it; ``rules``: it followed an item of this session
             or of this answer; ``popular``: many recent sessions have it.
-        shared: the item that vouches for it; None for popular ones.
         sessions: how many sessions vouch: neighbours with both items, sessions in which one followed the
             other, or all sessions that hold it.
+        shared: the item that vouches for it; None for popular ones.
     """
 
     item: str
     score: float
     source: Source
-    shared: str | None
     sessions: int
+    shared: str | None = None
 
 
 class Scorer:
@@ -140,8 +141,8 @@ class Scorer:
                     names[row[0][at]],
                     row[1][at],
                     SOURCES[row[2][at]],
-                    names[row[3][at]] if row[3][at] >= 0 else None,
                     row[4][at],
+                    names[row[3][at]] if row[3][at] >= 0 else None,
                 )
                 for at in range(count)
             ]

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.answers import Answer, AnswerItem, ClickPlace, answer, decode_answer, encode_answer
+from core.answers import Answer, ClickPlace, answer, decode_answer, encode_answer
 from core.scoring import Recommended
 from core.step import Query
 
 QUERY = Query("v1", "i9", 41, 1_396_860_669_277, 1_396_860_669_300, "3-40", ("i8", "i9"), "joined")
 RECOMMENDED = [
-    Recommended("i7", 0.123456789, "neighbours", "i9", 14),
-    Recommended("i6", 2.0, "rules", "i8", 3),
-    Recommended("i5", 7.25, "popular", None, 120),
+    Recommended("i7", 0.123456789, "neighbours", 14, "i9"),
+    Recommended("i6", 2.0, "rules", 3, "i8"),
+    Recommended("i5", 7.25, "popular", 120),
 ]
 
 
@@ -31,7 +31,7 @@ def test_an_answer_on_the_wire_is_as_documented():
         "session": "3-40",
         "position": 2,
         "items": [
-            {"item": "i7", "score": 0.123457, "source": "neighbours", "sessions": 14, "with": "i9"},
+            {"item": "i7", "score": 0.123456789, "source": "neighbours", "sessions": 14, "with": "i9"},
             {"item": "i6", "score": 2.0, "source": "rules", "sessions": 3, "with": "i8"},
             {"item": "i5", "score": 7.25, "source": "popular", "sessions": 120},
         ],
@@ -55,7 +55,7 @@ def test_the_same_click_is_answered_with_the_same_bytes():
 text = st.text(st.characters(codec="utf-8"), max_size=10)
 count = st.integers(0, 2**53)
 items = st.builds(
-    AnswerItem,
+    Recommended,
     text,
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(["neighbours", "rules", "popular"]),

@@ -85,7 +85,7 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
         votes = [sum({item, other} <= set(sessions[n][0]) for n in neighbours) for other in considered]
         others = [i for i, other in enumerate(considered) if other != item and votes[i] > 0]
         top = max(others, key=lambda i: (votes[i], -i)) if others else considered.index(item)
-        answer.append(Recommended(item, scores[item], "neighbours", considered[top], votes[top]))
+        answer.append(Recommended(item, scores[item], "neighbours", votes[top], considered[top]))
 
     # Rules fill up.
     if len(answer) < p.recommendations:
@@ -104,14 +104,14 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
                 any(item == other for other, _ in followers(sessions[n][0], seed, p.rule_steps))
                 for n in holding[seed][-p.rule_sessions :]
             )
-            answer.append(Recommended(item, scores[item], "rules", seed, count))
+            answer.append(Recommended(item, scores[item], "rules", count, seed))
 
     # Popularity fills up the rest.
     taken = barred | {r.item for r in answer}
     popular = slow_popular(sessions, p, p.recommendations + max(1, len(query)))
     for item, score in popular:
         if len(answer) < p.recommendations and item not in taken:
-            answer.append(Recommended(item, score, "popular", None, len(holding[item])))
+            answer.append(Recommended(item, score, "popular", len(holding[item])))
     return answer
 
 

@@ -1,0 +1,45 @@
+"""The peer of the throughput benchmark: the plainest Faust agent that stores a click and forwards it.
+
+As Faust's tutorial shows it: a Record, a RocksDB table, a send for each event. Run as a process by
+throughput.py.
+"""
+
+from __future__ import annotations
+
+import os
+
+import faust
+
+
+class Click(faust.Record, serializer="json"):
+    """A click as Faust models it."""
+
+    visitor: str
+    item: str
+    time: float
+
+
+app = faust.App(
+    os.environ["PLAIN_GROUP"],
+    broker=f"kafka://{os.environ['PLAIN_BROKER']}",
+    store="rocksdb://",
+    datadir=os.environ["PLAIN_DATADIR"],
+    topic_partitions=int(os.environ["PLAIN_PARTITIONS"]),
+    web_enabled=False,
+    consumer_auto_offset_reset="earliest",
+)
+clicks = app.topic(os.environ["PLAIN_IN"], value_type=Click)
+out = app.topic(os.environ["PLAIN_OUT"], partitions=int(os.environ["PLAIN_PARTITIONS"]))
+last_items = app.Table("last_items", default=str)
+
+
+@app.agent(clicks)
+async def store_and_forward(stream):
+    """Keep the visitor's last item, pass the click on."""
+    async for click in stream:
+        last_items[click.visitor] = click.item
+        await out.send(key=click.visitor, value=click)
+
+
+if __name__ == "__main__":
+    app.main()
