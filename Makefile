@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test acceptance lint format docs lock clean
+.PHONY: help demo test acceptance bench lint format docs lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -11,7 +11,7 @@ help:            ## Show the verbs
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "nextclick needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Use: make PYTHON=python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'Python cannot make an environment; on Debian: apt-get install python3-venv'; exit 1; }
 
 $(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.lock
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.dev      ## Clicks a second of a worker beside the plainest Faust agent
+	$(BIN)/python tests/benchmarks/throughput.py $(ARGS)
 
 format: $(VENV)/.dev     ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -36,7 +36,7 @@ Name = Annotated[str, Field(min_length=1, max_length=249)]
 class Settings(BaseSettings):
     """What a worker, a replay or a demo runs with. Frozen, typed and closed: an unknown key is an error."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Kafka
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, `host:port` apart by commas")

@@ -33,8 +33,8 @@ FILE is TSV, CSV, JSON lines or Parquet, gzipped or not. The columns are guessed
 (visitor, user_id, SessionId, item, product_id, time, timestamp, ...); options say them where the guess \
 fails or is not what you want. A time is in seconds or milliseconds since 1970, or ISO 8601.
 
-The clicks are sent in the file's order: sort a file by time first, or a worker will take the older ones \
-for late. Lines that are no click are reported by number, and the replay goes on.
+The clicks are sent in the file's order; where that is not the order of time, a worker would take the \
+older ones for late: --sort reads the file into memory and sends it in the order of time. Lines that are no click are reported by number, and the replay goes on.
 
 See what would be sent, without Kafka:
 
@@ -44,7 +44,7 @@ A day in an hour; as fast as it goes:
 
   nextclick replay clicks.csv.gz --speed 24
 
-  nextclick replay clicks.csv.gz --speed max
+  nextclick replay clicks.csv.gz --speed max --sort
 
 Say which column is what; one is enough where the others are guessed:
 
@@ -101,6 +101,9 @@ def replay_command(
         str, typer.Option(help="times the recorded pace, or max: as fast as it goes", metavar="FLOAT|max")
     ] = "1",
     limit: Annotated[int | None, typer.Option(help="clicks after which to end", min=1, metavar="N")] = None,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="read the file first and send it in the order of time")
+    ] = False,
     topic: Annotated[str | None, typer.Option(help="in place of the setting clicks_topic")] = None,
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="in place of the setting bootstrap_servers", metavar="HOST:PORT")
@@ -120,7 +123,7 @@ def replay_command(
             table.columns, visitor=visitor, item=item, time=time, id=click_id, action=action
         )
         _say_columns(table, chosen)
-        report = _run(settings, table, chosen, speed=times, limit=limit, dry=dry, quiet=as_json)
+        report = _run(settings, table, chosen, speed=times, limit=limit, sort=sort, dry=dry, quiet=as_json)
     _print_report(report, chosen, settings, dry=dry, as_json=as_json)
     if report.bad_lines and not report.sent and not report.stopped:
         raise typer.Exit(EXIT_NOTHING_READ)
@@ -133,6 +136,7 @@ def _run(
     *,
     speed: float,
     limit: int | None,
+    sort: bool,
     dry: bool,
     quiet: bool,
 ) -> ReplayReport:
@@ -145,10 +149,10 @@ def _run(
             if shown <= SHOWN_CLICKS and not quiet:
                 typer.echo(f"{click.visitor}\t{value.decode()}")
 
-        return dry_run(settings, table, columns, limit, show)
+        return dry_run(settings, table, columns, limit, show, sort=sort)
     with ReplayProgress() as progress:
         return asyncio.run(
-            replay(settings, table, columns, speed=speed, limit=limit, on_progress=progress.update)
+            replay(settings, table, columns, speed=speed, limit=limit, sort=sort, on_progress=progress.update)
         )
 
 
@@ -178,7 +182,7 @@ def _print_report(
     if report.likely_late:
         typer.echo(
             f"{report.likely_late:,} of them lie more than {settings.grace_s:g} s (grace_s) behind one that "
-            "comes before: a worker takes such clicks for late. Sort the file by time first."
+            "comes before: a worker takes such clicks for late. --sort sends them in the order of time."
         )
     if report.bad_lines:
         typer.echo(f"{report.bad_lines:,} lines are no click:")

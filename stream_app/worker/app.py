@@ -11,7 +11,7 @@ import faust
 from faust.worker import Worker
 
 from core.errors import TopicError
-from stream_app.kafka import describe_topics, servers
+from stream_app.kafka import client_options, describe_topics, servers
 from stream_app.settings import Settings
 from stream_app.topics import check
 from stream_app.worker.runtime import Runtime
@@ -129,8 +129,6 @@ def _credentials(settings: Settings) -> Any:
     """Faust's form of the security settings."""
     ssl_context = None
     if settings.security_protocol.endswith("SSL"):
-        from stream_app.kafka import client_options  # noqa: PLC0415
-
         ssl_context = client_options(settings)["ssl_context"]
     if settings.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(

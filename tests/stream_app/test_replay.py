@@ -293,3 +293,14 @@ def test_the_help_has_examples(run):
     assert result.exit_code == 0
     for example in ("clicks.csv.gz --dry-run", "--speed max", "--columns visitor,item,rating,time"):
         assert example in result.stdout
+
+
+def test_a_file_that_is_not_in_the_order_of_time_can_be_sorted(tmp_path, run):
+    """With --sort the clicks go out by time, those of equal time in the file's order, and none is late."""
+    path = tmp_path / "clicks.csv"
+    path.write_text("visitor,item,time\nb,1,9000\na,2,100\nbad,3,never\nb,4,100\n")
+    assert json.loads(run(path, "--dry-run", "--json").stdout)["likely_late"] == 2
+    result = run(path, "--dry-run", "--sort")
+    sent = [line.split("\t")[0] for line in result.stdout.splitlines() if "\t" in line]
+    assert sent == ["a", "b", "b"]
+    assert json.loads(run(path, "--dry-run", "--json", "--sort").stdout)["likely_late"] == 0

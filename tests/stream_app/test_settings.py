@@ -204,6 +204,7 @@ def test_every_setting_with_a_limit_is_in_the_table_above():
     [
         ("gap_s", "twenty minutes"),
         ("gap_s", "nan"),
+        ("gap_s", "inf"),
         ("partitions", "2.5"),
         ("close_idle", "perhaps"),
         ("preset", "gru4rec"),
