@@ -126,7 +126,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Advance(msgspec.Struct, frozen=True):
-    """What one click did: its outcome, the visitor's session after it (None: none open), what it closed."""
+    """What one click did: its outcome, the visitor's session after it, what it closed.
+
+    There is a session after it if there was one before: only :func:`core.step.close_run` leaves none.
+    """
 
     outcome: Outcome
     session: Session | None
@@ -147,13 +150,15 @@ def advance(
     """
     if click.time_ms > place.append_ms + rules.future_ms:
         return Advance("future", session)
-    closed = None
+    before, closed = session, None
     if session is not None and is_over(session, watermark_ms, rules):
         closed, session = close(session, click.visitor, "watermark", rules), None
     if session is not None and _holds_id(session, click.id):
         return Advance("duplicate", msgspec.structs.replace(session, duplicates=session.duplicates + 1))
     if watermark_ms is not None and click.time_ms < watermark_ms - rules.grace_ms:
-        return Advance("late", session, closed)
+        # A session that is over is left to the sweep: were it deleted here, a crash that lost the deletion
+        # could leave an older state of it, which would close a second time and with other clicks.
+        return Advance("late", before)
     if session is not None and click.time_ms > session.last_ms + rules.gap_ms:
         closed, session = close(session, click.visitor, "gap", rules), None
     if session is None:

@@ -84,7 +84,8 @@ class RunResult(NamedTuple):
     """What a run did.
 
     Attributes:
-        visitors: state of each visitor that changed; None: nothing is held any more.
+        visitors: state of each visitor that changed; None, from :func:`close_run` only: nothing is held any
+            more.
         closed: sessions that closed, in the order in which they closed.
         queries: clicks to answer, in log order.
         dead: records that are no clicks, late, or of the future, in log order.
@@ -128,8 +129,9 @@ def advance_run(
     """Apply a run of one partition's records, in the order of the log.
 
     A click at or below the offset that the partition or its visitor has applied is a replay: it changes
-    nothing. It is answered again, with the session as it was then, where its session is still open and holds
-    it or an earlier click of its id; a click beyond ``max_clicks`` is not held, hence not answered again.
+    nothing. It is answered again, with the session as it was then, where its session is still open (not
+    over, swept or not) and holds it or an earlier click of its id; a click beyond ``max_clicks`` is not held,
+    hence not answered again.
 
     Args:
         partition: the input partition.
@@ -138,7 +140,7 @@ def advance_run(
         visitors: state of the run's visitors; a visitor without any is absent.
         rules: the window's parameters.
     """
-    states: dict[str, VisitorState | None] = dict(visitors)
+    states = dict(visitors)
     changed: dict[str, VisitorState | None] = {}
     result = RunResult(changed, [], [], [], before, Counter())
     watermark_ms, applied = before.watermark_ms, before.applied
@@ -150,14 +152,14 @@ def advance_run(
         state = states.get(click.visitor)
         if record.offset <= applied or (state is not None and record.offset <= state.applied):
             result.outcomes["replay"] += 1
-            if state is not None and not _is_future(click, record, rules):
+            is_open = state is not None and not is_over(state.session, watermark_ms, rules)
+            if state is not None and is_open and not _is_future(click, record, rules):
                 result.queries.extend(_answer_again(state.session, record, click))
         else:
             place = Place(partition, record.offset, record.append_ms)
             step = advance(state.session if state else None, click, place, watermark_ms, rules)
-            after = VisitorState(record.offset, step.session) if step.session else None
-            if after or state:
-                states[click.visitor] = changed[click.visitor] = after
+            if step.session:
+                states[click.visitor] = changed[click.visitor] = VisitorState(record.offset, step.session)
             _note(result, record, click, step)
         # A replayed click moves the watermark as it did the first time: a run that was only half written
         # is decided again from the state before it.

@@ -75,24 +75,26 @@ class World:
         self.closed, self.queries, self.dead = [], [], []
         self.outcomes = Counter()
 
-    def run(self, parsed, kept=None):
-        """Apply a run and store what it did; of a run cut off in the writing, only the visitors in ``kept``.
+    def run(self, parsed, kept=None, undeleted=()):
+        """Apply a run and store what it did, all of it or as far as it came.
 
-        Everything is sent before anything is stored. A run that is cut off has stored some visitors' states,
-        has deleted none, and has not stored the partition's.
+        Everything is sent before anything is stored; then come new states of visitors, then the partition's,
+        then deletions. A run that is cut off in the first has stored the visitors in ``kept`` and no more;
+        one that is cut off in the last has not deleted the visitors in ``undeleted``.
         """
         wanted = {name: self.visitors[name] for name in visitors_of(parsed) if name in self.visitors}
         result = advance_run(PARTITION, parsed, self.partition, wanted, self.rules)
         assert wanted == {name: self.visitors[name] for name in wanted}  # what is passed in is not touched
-        self.store(result, kept)
+        assert None not in result.visitors.values()  # an older stored state must not outlive a lost deletion
+        self.store(result, kept, undeleted)
         return result
 
-    def sweep(self, cause="watermark"):
+    def sweep(self, cause="watermark", undeleted=()):
         """Close what is over (``watermark``) or everything (``idle``) among all open sessions."""
-        self.store(close_run(self.visitors, self.partition, self.rules, cause))
+        self.store(close_run(self.visitors, self.partition, self.rules, cause), undeleted=undeleted)
 
-    def store(self, result, kept=None):
-        """Send all, then store all, or no more than the states of the visitors in ``kept``."""
+    def store(self, result, kept=None, undeleted=()):
+        """Send all, then store as much as :meth:`run` says."""
         self.closed += result.closed
         self.queries += result.queries
         self.dead += result.dead
@@ -100,7 +102,7 @@ class World:
         for name, state in result.visitors.items():
             if state is not None and (kept is None or name in kept):
                 self.visitors[name] = state
-            elif state is None and kept is None:
+            elif state is None and kept is None and name not in undeleted:
                 self.visitors.pop(name, None)
         if kept is None:
             self.partition = result.partition
