@@ -34,7 +34,8 @@ FILE is TSV, CSV, JSON lines or Parquet, gzipped or not. The columns are guessed
 fails or is not what you want. A time is in seconds or milliseconds since 1970, or ISO 8601.
 
 The clicks are sent in the file's order; where that is not the order of time, a worker would take the \
-older ones for late: --sort reads the file into memory and sends it in the order of time. Lines that are no click are reported by number, and the replay goes on.
+older ones for late: --sort reads the file into memory and sends it in the order of \
+time. Lines that are no click are reported by number, and the replay goes on.
 
 See what would be sent, without Kafka:
 

@@ -56,6 +56,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         topic_partitions=partitions,
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=False,
+        topic_disable_leader=True,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_s,
