@@ -61,7 +61,7 @@ class Judge:
             return
         barred = {
             "none": frozenset[str](),
-            "current": frozenset((query.item,)),
+            "current": frozenset(query.items[-1:]),
             "session": frozenset(query.items),
         }[self._exclude]
         self._last[query.visitor] = _Remembered(query.session, tuple(items[:CUTOFF]), popular, barred)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -39,6 +40,9 @@ from core.sessions import ClosedSession
 #: Where a recommended item comes from.
 Source = Literal["neighbours", "rules", "popular"]
 SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular")
+
+#: Distances whose decay is computed once.
+DECAYS: Final = 256
 
 #: A weight never falls to nothing, or an old session would look like none.
 _LEAST_WEIGHT: Final = 1e-300
@@ -84,6 +88,12 @@ class Scorer:
                 for age in range(parameters.popularity_sessions)
             ]
         )
+        self._decays: Floats = np.array(
+            [
+                math.exp(-d / parameters.distance_decay)
+                for d in range(DECAYS if parameters.distance_decay else 0)
+            ]
+        )
         self._popular: tuple[Int32s, Floats] = (np.empty(0, np.int32), np.empty(0, np.float64))
         self._popular_of = (-1, 0)  # index state and size that the list was ranked for
 
@@ -113,6 +123,7 @@ class Scorer:
             self._ready_scratch(),
             self._ints,
             self._reals,
+            self._decays,
             np.array([ids.get(item, -1) for items, _ in queries for item in items], np.int32),
             starts,
             np.array([time for _, time in queries], np.float64),

@@ -59,6 +59,7 @@ def score_run(
     scratch: Scratch,
     ints: Int64s,
     reals: Floats,
+    decays: Floats,
     items: Int32s,
     starts: Int64s,
     times: Floats,
@@ -80,6 +81,8 @@ def score_run(
         scratch: room to work in, for this thread alone.
         ints: (INT_PARAMETERS,) the integer parameters.
         reals: (REAL_PARAMETERS,) the real parameters.
+        decays: weight of an item by its distance from the shared item, for the shorter distances; empty: no
+            decay.
         items: items of all queries, each query's in the order of time; -1: not in the index.
         starts: (q + 1,) where each query's items begin.
         times: (q,) time of each query, seconds.
@@ -99,7 +102,7 @@ def score_run(
         n_considered = _consider(scratch, items, begin, end, ints[P_LAST], considered)
         _bar(scratch, items, begin, end, ints[P_EXCLUDE], 1)
         n_kept = _find_neighbours(index, scratch, ints, reals, considered, n_considered, times[query])
-        n_touched = _score_neighbours(index, scratch, ints, reals, n_kept, n_considered)
+        n_touched = _score_neighbours(index, scratch, ints, reals, decays, n_kept, n_considered)
         count = _take_best(
             index,
             scratch,
@@ -344,6 +347,7 @@ def _score_neighbours(
     scratch: Scratch,
     ints: Int64s,
     reals: Floats,
+    decays: Floats,
     n_kept: int,
     n: int,
 ) -> int:
@@ -370,8 +374,12 @@ def _score_neighbours(
             if scratch.barred[item]:
                 continue
             score = base
-            if reals[R_DISTANCE_DECAY] > 0.0:
-                score *= math.exp(-abs(step - anchor) / reals[R_DISTANCE_DECAY])
+            if len(decays):
+                distance = abs(step - anchor)
+                if distance < len(decays):
+                    score *= decays[distance]
+                else:
+                    score *= math.exp(-distance / reals[R_DISTANCE_DECAY])
             if step < anchor:
                 score *= reals[R_BEFORE]
             if scratch.score[item] == 0.0 and score > 0.0:
@@ -409,10 +417,8 @@ def _last_place(index: IndexArrays, item: int) -> int:
 
 
 @kernel
-def _better(index: IndexArrays, a: int, a_score: float, b: int, b_score: float) -> bool:
-    """Whether a ranks before b: the score, then the newer, then the later in its newest session."""
-    if a_score != b_score:
-        return a_score > b_score
+def _newer(index: IndexArrays, a: int, b: int) -> bool:
+    """Whether a ranks before b at equal scores: the newer, then the later in its newest session."""
     a_age, b_age = _age_of_item(index, a), _age_of_item(index, b)
     if a_age != b_age:
         return a_age < b_age
@@ -437,12 +443,19 @@ def _take_best(
         item = scratch.touched[at]
         score = scratch.score[item]
         scratch.score[item] = 0.0
-        if count == n and not _better(index, item, score, out_item[n - 1], out_score[n - 1]):
-            continue
+        # Scores are compared here, not in a function: a call that hands on the whole index costs more than
+        # all the comparisons of an answer.
+        if count == n:
+            least = out_score[n - 1]
+            if score < least or (score == least and not _newer(index, item, out_item[n - 1])):
+                continue
         place = count if count < n else n - 1
-        while place > begin and _better(index, item, score, out_item[place - 1], out_score[place - 1]):
+        while place > begin:
+            other = out_score[place - 1]
+            if score < other or (score == other and not _newer(index, item, out_item[place - 1])):
+                break
             out_item[place] = out_item[place - 1]
-            out_score[place] = out_score[place - 1]
+            out_score[place] = other
             place -= 1
         out_item[place] = item
         out_score[place] = score

@@ -165,7 +165,7 @@ class Runtime:
                 continue
             generation = app.consumer_generation_id
             for tp in sorted(app.consumer.assignment()):
-                if tp.topic == self.settings.clicks_topic and not app.consumer.lag(tp):
+                if tp.topic == self.settings.clicks_topic and app.consumer.lag(tp) == 0:
                     self._processor(tp.partition).tick(self._ownership(tp, generation))
 
     def _feed_ended(self, task: asyncio.Task[None]) -> None:
