@@ -9,6 +9,7 @@ The tree::
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
     ├── ReplayError            a file to replay cannot be read at all
+    ├── DemoError              the demo's purchases cannot be read, or its worker ended
     └── StateError             stored state was written by something else than this version reads
 
 The command line prints an error's message and nothing more, so a message says what was expected, what
@@ -54,6 +55,10 @@ class BrokerError(NextclickError):
 
 class ReplayError(NextclickError):
     """A file to replay cannot be read at all."""
+
+
+class DemoError(NextclickError):
+    """The demo's purchases cannot be read, or its worker ended."""
 
 
 class StateError(NextclickError):
