@@ -10,7 +10,9 @@ from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, ScoringParameters, preset
 from core.scoring import Scorer, plain_popular
+from core.scoring_kernels import rank_popular, score_run
 from core.sessions import ClosedSession
+from core.upkeep_kernels import add_sessions
 from tests.oracles.slow_scoring import slow_score
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(12)])
@@ -158,3 +160,16 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
     """The error lists them."""
     with pytest.raises(InvalidParameterError, match="expected one of vsknn, vstan"):
         preset("knn")
+
+
+def test_warming_up_compiles_all_that_a_click_needs():
+    """After the warm-up, real sessions and queries find every kernel compiled for their types."""
+    index = SessionIndex(5)
+    scorer = Scorer(index, preset("vstan"))
+    scorer.warm_up()
+    kernels = [score_run, rank_popular, add_sessions]
+    before = [kernel.signatures for kernel in kernels]
+    index.add(closed(n, [f"i{n}", "a"]) for n in range(9))
+    scorer.score([((), 0.0), (("a", "unknown"), 1.5)])
+    assert [kernel.signatures for kernel in kernels] == before
+    assert [len(signatures) for signatures in before] == [1, 1, 1]
