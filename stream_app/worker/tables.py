@@ -95,6 +95,9 @@ class VisitorTable:
         self._table = app.Table(
             "visitors",
             schema=raw,
+            # Also here: from a table without types Faust infers JSON, over what the schema says.
+            key_type=bytes,
+            value_type=bytes,
             partitions=partitions,
             recovery_buffer_size=5000,
             options={

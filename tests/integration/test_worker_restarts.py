@@ -1,0 +1,221 @@
+"""Workers stop, die, join and lose their disk while clicks come: the state stays exact."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from core.clicks import Click
+from core.sessions import ClosedSession
+from stream_app.kafka import client_options
+from stream_app.settings import Settings
+from tests.oracles.whole_log import BEGIN_MS, Expected, expected_of, messy_clicks
+from tests.worker_process import (
+    Topics,
+    WorkerProcess,
+    committed_offsets,
+    create_topics,
+    read_topics,
+    send_clicks,
+    sending,
+    wait_done,
+    wait_until,
+)
+
+
+@pytest.fixture
+def settings(settings) -> Settings:
+    """A window for the messy stream, a short time until a dead worker is noticed, short runs."""
+    changes = {
+        "gap_s": 20.0,
+        "grace_s": 5.0,
+        "max_clicks": 8,
+        "close_idle": False,
+        "session_timeout_s": 6.0,
+        "commit_interval_s": 0.3,
+        "max_run_clicks": 50,
+    }
+    settings = settings.model_copy(update=changes)
+    create_topics(settings)
+    return settings
+
+
+def wait_exact(settings: Settings, workers: list[WorkerProcess]) -> tuple[Topics, Expected]:
+    """Wait until all is answered and closed, as the core has it; replays may repeat, never differ."""
+    seen = wait_done(settings, workers, sessions=lambda seen: len(expected_of(settings, seen.clicks).closed))
+    expected = expected_of(settings, seen.clicks)
+    assert seen.strays == []
+    assert seen.answers.keys() == expected.queries.keys()
+    assert seen.dead.keys() == expected.dead.keys()
+    for place, answers in seen.answers.items():
+        query = expected.queries[place]
+        assert {(a.visitor, a.item, a.session, a.position) for a in answers} == {
+            (query.visitor, query.item, query.session, len(query.items))
+        }
+    assert closed_by_id(seen.sessions) == expected.closed
+    return seen, expected
+
+
+def closed_by_id(sessions: list[ClosedSession]) -> dict[str, ClosedSession]:
+    """The sessions by id; one that was published twice must be the same twice."""
+    found: dict[str, ClosedSession] = {}
+    for session in sessions:
+        assert found.setdefault(session.session, session) == session
+    return found
+
+
+def repeats(seen: Topics) -> int:
+    """How many answers and dead letters were written more than once."""
+    written = [*seen.answers.values(), *seen.dead.values()]
+    return sum(len(one) - 1 for one in written)
+
+
+def close_all_open(settings: Settings, expected: Expected, workers: list[WorkerProcess]) -> None:
+    """Move each partition's event time far on: every session that is open must close, with what it holds."""
+    assert len(expected.open) > 10
+    last_ms = max(session.end for session in expected.open.values())
+    # Enough visitors to reach every partition.
+    send_clicks(settings, [Click(f"last-{n}", "z", last_ms + 10_000_000) for n in range(60)])
+    seen, after = wait_exact(settings, workers)
+    assert after.closed.keys() == expected.closed.keys() | expected.open.keys()
+    assert {session.cause for session in seen.sessions} == {"gap", "watermark"}
+
+
+def test_stop_and_restart_in_the_middle(settings):
+    """SIGTERM under load: exit code 0 in under 10 s; the next start replays nothing, knows what is open."""
+    clicks = messy_clicks(2, 6000)
+    with WorkerProcess(settings) as worker, sending(settings, clicks, 500) as thread:
+        worker.start().wait_ready()
+        wait_until(lambda: len(read_topics(settings).answers) > 1000, "some are answered", 60, [worker])
+        assert thread.is_alive(), "the stop is to fall into the stream"
+        code, seconds = worker.terminate()
+        assert (code, seconds < 10) == (0, True), worker.tail()
+        at_stop = read_topics(settings)
+        done = at_stop.answers.keys() | at_stop.dead.keys()
+        for partition, offset in committed_offsets(settings).items():
+            assert all((partition, before) in done for before in range(offset))
+            assert (partition, offset) not in done
+        worker.start()
+        thread.join()
+        seen, expected = wait_exact(settings, [worker])
+        assert repeats(seen) == 0
+        assert len(seen.sessions) == len(closed_by_id(seen.sessions))
+        code, seconds = worker.terminate()
+        assert (code, seconds < 10) == (0, True), worker.tail()
+        ends = {partition: log[-1].offset + 1 for partition, log in seen.clicks.items()}
+        assert committed_offsets(settings) == ends
+        worker.start()
+        close_all_open(settings, expected, [worker])
+        assert repeats(read_topics(settings)) == 0
+
+
+def test_kill_and_restart_in_the_middle(settings):
+    """After kill -9 no click is unanswered and every session is exact; an answer given twice is the same."""
+    clicks = messy_clicks(3, 6000)
+    with WorkerProcess(settings) as worker, sending(settings, clicks, 500) as thread:
+        worker.start().wait_ready()
+        wait_until(lambda: len(read_topics(settings).answers) > 1000, "some are answered", 60, [worker])
+        for _ in range(2):
+            assert thread.is_alive(), "the kill is to fall into the stream"
+            worker.kill()
+            worker.start().wait_ready()
+        thread.join()
+        _, expected = wait_exact(settings, [worker])
+        close_all_open(settings, expected, [worker])
+
+
+def test_two_workers_share_the_partitions(settings):
+    """A second worker joins under load and takes a share; when one leaves, the other takes over; exact."""
+    clicks = messy_clicks(4, 12_000)
+    with (
+        WorkerProcess(settings, "first") as first,
+        WorkerProcess(settings, "second") as second,
+        sending(settings, clicks, 400) as thread,
+    ):
+        first.start().wait_ready()
+        second.start().wait_ready()
+        counts = [worker.metrics()["nextclick_recommendations_total"] for worker in (first, second)]
+        wait_until(
+            lambda: all(
+                worker.metrics()["nextclick_recommendations_total"] > count + 100
+                for worker, count in zip((first, second), counts, strict=True)
+            ),
+            "both answer",
+            60,
+            [first, second],
+        )
+        assert thread.is_alive(), "the takeover is to fall into the stream"
+        code, seconds = first.terminate()
+        assert (code, seconds < 10) == (0, True), first.tail()
+        thread.join()
+        _, expected = wait_exact(settings, [second])
+        close_all_open(settings, expected, [second])
+
+
+def test_the_state_is_restored_without_its_folder(settings):
+    """RocksDB's folder deleted between stop and start: the changelog restores every open session."""
+    send_clicks(settings, messy_clicks(5, 3000))
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        seen, expected = wait_exact(settings, [worker])
+        assert worker.terminate()[0] == 0
+        assert worker.data_dir.is_dir()
+        shutil.rmtree(worker.data_dir)
+        worker.start()
+        close_all_open(settings, expected, [worker])
+        assert repeats(read_topics(settings)) == repeats(seen) == 0
+
+
+async def rewind(settings: Settings) -> None:
+    """Commit offset 1 of every partition in the group's name; 0 would be taken for none."""
+    group = AIOKafkaConsumer(
+        settings.clicks_topic,
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        **client_options(settings),
+    )
+    try:
+        async with asyncio.timeout(30):
+            await group.start()
+            await group.commit(dict.fromkeys(group.assignment(), 1))
+    finally:
+        await group.stop()
+
+
+def test_a_worker_on_an_empty_log_stops_at_once(settings):
+    """A worker that never saw a click ends cleanly on SIGTERM, also while it is still starting."""
+    with WorkerProcess(settings) as worker:
+        worker.start().wait_ready()
+        code, seconds = worker.terminate()
+        assert (code, seconds < 10) == (0, True), worker.tail()
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        wait_until(lambda: "kernels ready" in worker.tail(), "the worker is starting", 60, [worker])
+        time.sleep(0.5)
+        code, seconds = worker.terminate()
+        assert (code, seconds < 10) == (0, True), worker.tail()
+
+
+def test_replays_of_a_lost_group_change_nothing(settings):
+    """A worker whose offsets are wound back reads all again, answers what is still open, closes nothing."""
+    clicks = [*messy_clicks(6, 500), *[Click(f"n{n}", "x", BEGIN_MS + 10_000_000) for n in range(40)]]
+    send_clicks(settings, clicks)
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        before, _ = wait_exact(settings, [worker])
+        assert worker.terminate()[0] == 0
+        asyncio.run(rewind(settings))
+        worker.start()
+        again = sum(len(log) - 1 for log in before.clicks.values())
+        wait_until(
+            lambda: worker.metrics().get("nextclick_run_clicks_sum", 0) == again, "all is read", 60, [worker]
+        )
+        assert worker.by_label("nextclick_clicks_total").keys() == {"replay"}
+        after, _ = wait_exact(settings, [worker])
+        assert after.sessions == before.sessions
+        assert sum(map(len, after.dead.values())) == sum(map(len, before.dead.values()))
+        assert repeats(after) >= 36

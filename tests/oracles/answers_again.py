@@ -1,0 +1,47 @@
+"""Every answer computed anew: the index as the sessions topic had it, the session as the log had it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from core.answers import Answer, answer
+from core.index import SessionIndex
+from core.params import preset
+from core.scoring import Scorer
+from core.sessions import ClosedSession
+from core.step import Query
+from stream_app.settings import Settings
+
+
+def answers_again(
+    settings: Settings,
+    sessions: Sequence[ClosedSession],
+    asked: Iterable[tuple[int, Query, int]],
+) -> dict[tuple[int, int], Answer]:
+    """Answer queries with the index that each was answered with.
+
+    Args:
+        settings: of the worker.
+        sessions: the sessions topic from its beginning.
+        asked: partition, query and index offset of each answer.
+
+    Returns:
+        The answers by partition and offset of the click.
+    """
+    index = SessionIndex(settings.index_sessions)
+    parameters = preset(
+        settings.preset,
+        exclude=settings.exclude,
+        recommendations=settings.recommendations,
+        neighbours=settings.neighbours,
+        sessions_per_item=settings.sessions_per_item,
+        last_clicks=settings.last_clicks,
+    )
+    scorer = Scorer(index, parameters)
+    done, found = 0, {}
+    for partition, query, offset in sorted(asked, key=lambda one: one[2]):
+        index.add(sessions[done:offset])
+        done = max(done, offset)
+        (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
+        found[partition, query.offset] = answer(query, partition, recommended, offset, parameters.name)
+    return found

@@ -1,0 +1,328 @@
+"""Workers as processes, and a view of their topics: what the tests of the running worker are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Self
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
+
+from core.answers import Answer, decode_answer
+from core.clicks import Click, encode_click
+from core.sessions import ClosedSession
+from core.step import Record
+from stream_app import topics
+from stream_app.broker_process import free_ports
+from stream_app.kafka import client_options, end_offsets, new_topic_reader, open_producer
+from stream_app.settings import Settings
+from stream_app.telemetry import read_metrics
+
+NEXTCLICK = [sys.executable, "-c", "from stream_app.cli import main; main()"]
+
+#: Bounds, seconds. A first start compiles the kernels; the machine may be busy with other things.
+READY_S = 120.0
+DONE_S = 90.0
+POLL_S = 0.2
+
+
+class WorkerProcess:
+    """One ``nextclick worker`` in a process of its own; stopped at the end of a ``with`` block, if need be.
+
+    Args:
+        settings: all settings; folder and port of the worker are replaced by its own.
+        name: tells the workers of a test apart; a new one with an old one's name finds its RocksDB.
+    """
+
+    def __init__(self, settings: Settings, name: str = "worker") -> None:
+        folder = settings.data_dir.parent / name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "log"
+        self.data_dir = folder / "data"
+        self.settings = settings.model_copy(
+            update={"data_dir": self.data_dir, "metrics_port": free_ports(1)[0]}
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+    def start(self) -> WorkerProcess:
+        """Start the process; it is not ready yet."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*NEXTCLICK, "worker"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(self.settings),
+            )
+        return self
+
+    def wait_ready(self, timeout_s: float = READY_S) -> WorkerProcess:
+        """Wait until it says that it is assigned, recovered and caught up."""
+        wait_until(lambda: self.metrics().get("nextclick_ready") == 1, "a worker is ready", timeout_s, [self])
+        return self
+
+    def terminate(self, timeout_s: float = 30.0) -> tuple[int, float]:
+        """End it by SIGTERM; its exit code, and how many seconds that took."""
+        began = time.monotonic()
+        code = self._end(signal.SIGTERM, timeout_s)
+        return code, time.monotonic() - began
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._end(signal.SIGKILL, 10.0)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def page(self) -> str:
+        """The text of /metrics; empty while nothing answers."""
+        url = f"http://127.0.0.1:{self.settings.metrics_port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read().decode()
+        except (urllib.error.URLError, OSError):
+            return ""
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics, labels added up; empty while nothing answers."""
+        return read_metrics(self.page())
+
+    def by_label(self, name: str) -> dict[str, float]:
+        """The samples of a metric with one label that are not zero, by the label's value."""
+        found = re.findall(rf'^{name}{{\w+="([^"]*)"}} (\S+)$', self.page(), re.MULTILINE)
+        return {label: float(value) for label, value in found if float(value)}
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def _end(self, how: signal.Signals, timeout_s: float) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError(f"still running {timeout_s:g} s after {how.name}:\n{self.tail()}") from None
+
+
+class Topics(NamedTuple):
+    """Everything on the topics at one moment.
+
+    Attributes:
+        clicks: by partition, the records in log order.
+        answers: by (partition, offset) of the click, each answer in the order in which it was written.
+        strays: answers whose record has another partition or key than its click.
+        sessions: the records of the sessions topic in order.
+        dead: by (partition, offset) of the click, each dead letter.
+    """
+
+    clicks: dict[int, list[Record]]
+    answers: dict[tuple[int, int], list[Answer]]
+    strays: list[Answer]
+    sessions: list[ClosedSession]
+    dead: dict[tuple[int, int], list[DeadRecord]]
+
+    @property
+    def places(self) -> set[tuple[int, int]]:
+        """Partition and offset of every click."""
+        return {(partition, record.offset) for partition, log in self.clicks.items() for record in log}
+
+    @property
+    def done(self) -> bool:
+        """Whether every click is answered or a dead letter."""
+        return self.places <= self.answers.keys() | self.dead.keys()
+
+
+class DeadRecord(NamedTuple):
+    """A dead letter as it is on its topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables of a process that runs with these settings and no others."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("NEXTCLICK_")}
+    return others | settings.environment()
+
+
+def run_nextclick(settings: Settings, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*NEXTCLICK, *arguments],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def wait_until(
+    true: Callable[[], bool], what: str, timeout_s: float = DONE_S, workers: Sequence[WorkerProcess] = ()
+) -> None:
+    """Wait until something is true; fails at the bound, or when a worker ends, with the ends of the logs."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        dead = [worker for worker in workers if not worker.running]
+        if dead or time.monotonic() > deadline:
+            why = "a worker ended" if dead else f"not within {timeout_s:g} s"
+            logs = "\n\n".join(worker.tail() for worker in workers)
+            raise AssertionError(f"waited until {what}: {why}\n{logs}")
+        time.sleep(POLL_S)
+
+
+def create_topics(settings: Settings) -> None:
+    """Make the topics."""
+    asyncio.run(topics.create(settings))
+
+
+def read_topic(settings: Settings, topic: str) -> list:
+    """All records of a topic up to its end at this moment, by partition and offset."""
+
+    async def read() -> list:
+        reader = await new_topic_reader(settings, topic, from_beginning=True, client_id="test")
+        try:
+            ends = await end_offsets(reader, settings, topic)
+            found = []
+            async with asyncio.timeout(60):
+                for tp in sorted(reader.assignment()):
+                    while await reader.position(tp) < ends[tp.partition]:
+                        for records in (await reader.getmany(tp, timeout_ms=1000)).values():
+                            found += records
+            return sorted(found, key=lambda record: (record.partition, record.offset))
+        finally:
+            await reader.stop()
+
+    return asyncio.run(read())
+
+
+def read_topics(settings: Settings) -> Topics:
+    """Everything that is on the topics now; what is read later may be younger."""
+    clicks: dict[int, list[Record]] = {}
+    for record in read_topic(settings, settings.clicks_topic):
+        place = Record(record.offset, record.timestamp, record.key, record.value)
+        clicks.setdefault(record.partition, []).append(place)
+    answers: dict[tuple[int, int], list[Answer]] = {}
+    strays = []
+    for record in read_topic(settings, settings.recommendations_topic):
+        answer = decode_answer(record.value)
+        answers.setdefault((answer.click.partition, answer.click.offset), []).append(answer)
+        if record.partition != answer.click.partition or record.key != answer.visitor.encode():
+            strays.append(answer)
+    sessions = [
+        msgspec.json.decode(record.value, type=ClosedSession)
+        for record in read_topic(settings, settings.sessions_topic)
+    ]
+    dead: dict[tuple[int, int], list[DeadRecord]] = {}
+    for record in read_topic(settings, settings.dead_letters_topic):
+        headers = {name: value.decode() for name, value in record.headers}
+        letter = DeadRecord(record.key, record.value, headers)
+        dead.setdefault((int(headers["partition"]), int(headers["offset"])), []).append(letter)
+    return Topics(clicks, answers, strays, sessions, dead)
+
+
+def wait_done(
+    settings: Settings,
+    workers: Sequence[WorkerProcess] = (),
+    *,
+    sessions: Callable[[Topics], int] | None = None,
+    timeout_s: float = DONE_S,
+) -> Topics:
+    """Wait until every click is answered or a dead letter, and return all that is on the topics then.
+
+    Args:
+        settings: where the topics are.
+        workers: must stay alive.
+        sessions: how many different closed sessions are to be waited for as well.
+        timeout_s: bound.
+    """
+    seen: list[Topics] = []
+
+    def done() -> bool:
+        seen[:] = [read_topics(settings)]
+        closed = len({session.session for session in seen[0].sessions})
+        return seen[0].done and (sessions is None or closed >= sessions(seen[0]))
+
+    wait_until(done, "every click is answered", timeout_s, workers)
+    return seen[0]
+
+
+async def send_records(settings: Settings, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """Send keys and values to the clicks topic and wait until they are confirmed."""
+    producer = await open_producer(settings, client_id="test", linger_ms=2)
+    try:
+        sent = [await producer.send(settings.clicks_topic, value, key=key) for key, value in records]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+def send_clicks(settings: Settings, clicks: Iterable[Click]) -> None:
+    """Send clicks, keyed by visitor."""
+    asyncio.run(send_records(settings, [(c.visitor.encode(), encode_click(c)) for c in clicks]))
+
+
+@contextmanager
+def sending(settings: Settings, clicks: Sequence[Click], a_second: float) -> Iterator[threading.Thread]:
+    """Send clicks at a pace in the background; at the end of the block all are sent."""
+
+    async def send() -> None:
+        producer = await open_producer(settings, client_id="test", linger_ms=2)
+        began, sent = time.monotonic(), []
+        try:
+            for number, click in enumerate(clicks):
+                ahead = number / a_second - (time.monotonic() - began)
+                if ahead > 0.02:
+                    await asyncio.sleep(ahead)
+                value = encode_click(click)
+                sent.append(await producer.send(settings.clicks_topic, value, key=click.visitor.encode()))
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(send()), name="sending")
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(DONE_S + len(clicks) / a_second)
+        assert not thread.is_alive()
+
+
+def committed_offsets(settings: Settings) -> dict[int, int]:
+    """What the group has committed of the clicks topic, by partition."""
+
+    async def ask() -> dict[int, int]:
+        admin = AIOKafkaAdminClient(**client_options(settings))
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(settings.group_id)
+            return {tp.partition: at.offset for tp, at in found.items() if tp.topic == settings.clicks_topic}
+        finally:
+            await admin.close()
+
+    return asyncio.run(ask())
