@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     )
 
     # The index and its scoring
-    preset: Literal["vsknn", "vstan"] = Field("vstan", description="parameters of the scorer, by name")
+    preset: Literal["vsknn", "vstan", "baskets"] = Field(
+        "vstan", description="parameters of the scorer, by name; `baskets` where the order says nothing"
+    )
     exclude: Literal["none", "current", "session"] = Field(
         "current",
         description="what an answer leaves out: nothing, the clicked item, the session's items",
