@@ -124,14 +124,22 @@ class _Progress:
 
     def __init__(self) -> None:
         self._next_at = 0.0
+        self._untold: DemoState | None = None
 
     def phase(self, text: str) -> None:
-        """Say what begins."""
+        """Say what begins; before that, how it stands at the end of what was."""
+        self._tell()
         typer.echo(text, err=True)
 
     def update(self, state: DemoState) -> None:
         """Say how it stands, now and then."""
-        if time.monotonic() < self._next_at:
+        self._untold = state if state.answered else None
+        if time.monotonic() >= self._next_at:
+            self._tell()
+
+    def _tell(self) -> None:
+        state, self._untold = self._untold, None
+        if state is None:
             return
         self._next_at = time.monotonic() + PROGRESS_EVERY_S
         quality = state.quality
