@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -192,10 +191,9 @@ def test_a_worker_on_an_empty_log_stops_at_once(settings):
         worker.start().wait_ready()
         code, seconds = worker.terminate()
         assert (code, seconds < 10) == (0, True), worker.tail()
-    with WorkerProcess(settings) as worker:
+    with WorkerProcess(settings, "another") as worker:
         worker.start()
         wait_until(lambda: "kernels ready" in worker.tail(), "the worker is starting", 60, [worker])
-        time.sleep(0.5)
         code, seconds = worker.terminate()
         assert (code, seconds < 10) == (0, True), worker.tail()
 
