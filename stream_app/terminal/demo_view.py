@@ -22,12 +22,14 @@ from stream_app.demo.statistics import DemoState, Quality, ShownSession, Suggest
 LEAST_WIDTH: Final = 80
 LEAST_HEIGHT: Final = 20
 REFRESH_PER_S: Final = 4
-#: Baskets after which a capture shows enough.
+#: Columns and lines of a capture.
 CAPTURE_SIZE: Final = (100, 30)
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _TOP_ROWS: Final = 8
-_FLOW_COLUMNS: Final = 41
+_FLOW_COLUMNS: Final = 38
+#: Columns of the table of quality with its last column.
+_QUALITY_COLUMNS: Final = 46
 _FRAME: Final = 2
 _BASKET_SHARE: Final = 0.28
 _LABEL: Final = "dim"
@@ -57,7 +59,7 @@ def render(state: DemoState, width: int, height: int) -> RenderableType:
         Layout(_basket(state.shown, rows, basket - 4), size=basket),
         Layout(_answer(state.shown, rows, width - basket - 4)),
     )
-    layout["foot"].update(_foot(state))
+    layout["foot"].update(_foot(state, width))
     return layout
 
 
@@ -65,12 +67,12 @@ def _flow(state: DemoState) -> Panel:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(style=_LABEL, no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    goal = f" of {state.goal:,}" if state.goal else ""
-    table.add_row("answered", Text(f"{state.answered:,}{goal} clicks", style="bold"))
+    goal = f" of {state.goal:,}" if state.goal else " clicks"
+    table.add_row("answered", Text(f"{state.answered:,}{goal}", style="bold"))
     table.add_row("pace", f"{state.clicks_per_s:,.0f} clicks/s")
-    table.add_row("sessions open", f"{state.open_sessions:,}")
-    table.add_row("sessions closed", f"{state.sessions_closed:,}")
-    table.add_row("index", f"{state.index_sessions:,} sessions, {state.index_items:,} items")
+    table.add_row("sessions", f"{state.open_sessions:,} open, {state.sessions_closed:,} closed")
+    table.add_row("index", f"{state.index_sessions:,} sessions")
+    table.add_row("", f"{state.index_items:,} items")
     table.add_row("latency", _latency(state))
     return Panel(table, title="[bold]stream", title_align="left", border_style="cyan")
 
@@ -83,30 +85,26 @@ def _latency(state: DemoState) -> str:
 
 def _quality(state: DemoState, width: int) -> Panel:
     quality = state.quality
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style=_LABEL)
-    for _ in range(3):
-        table.add_column(justify="right")
-    table.add_row("", Text("nextclick", _OURS), Text("popularity", _POPULAR), "")
-    table.add_row(
-        "hit rate@20",
-        Text(_share(quality, quality.hit_rate), _OURS),
-        Text(_share(quality, quality.popularity_hit_rate), _POPULAR),
-        Text(_times(quality.hit_rate, quality.popularity_hit_rate), "bold"),
-    )
-    table.add_row(
-        "MRR@20",
-        Text(_share(quality, quality.mrr), _OURS),
-        Text(_share(quality, quality.popularity_mrr), _POPULAR),
-        Text(_times(quality.mrr, quality.popularity_mrr), "bold"),
-    )
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style=_LABEL, no_wrap=True)
+    wide = width >= _QUALITY_COLUMNS
+    for _ in range(3 if wide else 2):
+        table.add_column(justify="right", no_wrap=True, min_width=9)
+    rows = [
+        ("hit rate@20", quality.hit_rate, quality.popularity_hit_rate),
+        ("MRR@20", quality.mrr, quality.popularity_mrr),
+    ]
+    table.add_row("", Text("nextclick", _OURS), Text("popularity", _POPULAR))
+    for name, ours, theirs in rows:
+        cells = [Text(_share(quality, ours), _OURS), Text(_share(quality, theirs), _POPULAR)]
+        table.add_row(name, *cells, *([Text(_times(ours, theirs), "bold")] if wide else []))
     columns = width - 4 - 12
     top = max((max(ours, theirs) for _, ours, theirs in state.curve), default=0.0)
-    ours = sparkline([point[1] for point in state.curve], columns, top)
-    theirs = sparkline([point[2] for point in state.curve], columns, top)
+    green = sparkline([point[1] for point in state.curve], columns, top)
+    yellow = sparkline([point[2] for point in state.curve], columns, top)
     curves = Table.grid(padding=(0, 1))
-    curves.add_row(Text("hit rate@20", _LABEL), Text(ours, "green"))
-    curves.add_row(Text("popularity", _LABEL), Text(theirs, _POPULAR))
+    curves.add_row(Text("hit rate@20", _LABEL), Text(green, "green"))
+    curves.add_row(Text("popularity", _LABEL), Text(yellow, _POPULAR))
     told = Text(f"by the next click, {quality.judged:,} judged", _LABEL)
     return Panel(
         Group(table, curves, told), title="[bold]quality so far", title_align="left", border_style="cyan"
@@ -132,7 +130,7 @@ def sparkline(values: Sequence[float], columns: int, top: float) -> str:
 
 
 def _basket(shown: ShownSession | None, rows: int, width: int) -> Panel:
-    title = f"[bold]household {shown.visitor} buys" if shown else "[bold]a household buys"
+    title = f"[bold]household {shown.visitor}" if shown else "[bold]a household"
     lines: list[RenderableType] = []
     if shown:
         newest = shown.products[-rows:]
@@ -166,30 +164,31 @@ def _answer(shown: ShownSession | None, rows: int, width: int) -> Panel:
 
 def why(suggestion: Suggestion, width: int) -> str:
     """The reason as a sentence in at most ``width`` columns; where it is long the product's name is cut."""
-    sessions = f"session{'' if suggestion.sessions == 1 else 's'}"
+    count, name = suggestion.sessions, suggestion.shared.upper()
+    sessions = "session" if count == 1 else "sessions"
     match suggestion.source:
         case "neighbours":
-            before, after = "with ", f" in {suggestion.sessions:,} similar {sessions}"
+            whole = f"with {name} in {count:,} similar {sessions}"
+            before, after = "with ", f" in {count:,} {sessions}"
         case "rules":
-            before, after = "after ", f" in {suggestion.sessions:,} {sessions}"
+            whole = f"after {name} in {count:,} {sessions}"
+            before, after = "after ", f" in {count:,} {sessions}"
         case _:
-            return _cut(f"popular: in {suggestion.sessions:,} {sessions}", width)
-    return _cut(before + _cut(suggestion.shared.upper(), width - len(before) - len(after)) + after, width)
+            return _cut(f"popular: in {count:,} {sessions}", width)
+    if len(whole) <= width:
+        return whole
+    return _cut(before + _cut(name, width - len(before) - len(after)) + after, width)
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)].rstrip() + "…"
 
 
-def _foot(state: DemoState) -> RenderableType:
+def _foot(state: DemoState, width: int) -> RenderableType:
     minutes, seconds = divmod(int(state.elapsed_s), 60)
-    return Align.center(
-        Text(
-            f"real purchases of 2017 · {state.broker} · {state.baskets:,} baskets · "
-            f"{minutes}:{seconds:02} · Ctrl-C stops",
-            _LABEL,
-        )
-    )
+    text = f"{state.broker} · {state.baskets:,} baskets · {minutes}:{seconds:02} · Ctrl-C stops"
+    whole = f"real purchases of 2017 · {text}"
+    return Align.center(Text(whole if len(whole) <= width else _cut(text, width), _LABEL))
 
 
 class DemoView:
