@@ -155,7 +155,7 @@ PRESETS: Final[dict[str, ScoringParameters]] = {
         before_weight=0.8,
         idf_score=1.0,
     ),
-    # For baskets, whose order says nothing: sessions as sets, compared by cosine, rare shared items count more.
+    # For baskets, whose order says nothing: sessions as sets, compared by cosine, rare items count more.
     # Chosen on 12,000 baskets of the demo's data from the 60,000th on; the demo begins with the first.
     "baskets": ScoringParameters(
         name="baskets",
