@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Any, Final
 
+from core.errors import SettingsError
 from core.evaluation import Judge
 from core.index import SessionIndex
 from core.params import preset
@@ -76,19 +77,22 @@ class Runtime:
         self._recovered = False
 
     async def start(self) -> None:
-        """Compile, connect, begin to feed the index and to answer /metrics. Before Faust starts."""
+        """Compile, connect, begin to feed the index and to answer /metrics. Before Faust starts.
+
+        Raises:
+            SettingsError: the address of /metrics is taken.
+            BrokerError: no broker answers.
+        """
         settings = self.settings
         began = time.perf_counter()
         self._scorer.warm_up()
         logger.info("kernels ready in %.1f s", time.perf_counter() - began)
+        self._serve_metrics()
         await self._feed.start()
         self._feed.task.add_done_callback(self._feed_ended)
         outbox = await Outbox.open(settings)
         answering = Answering(self._scorer, self._feed, Judge(settings.exclude), self.telemetry)
         self._tools = Tools(settings, window_rules(settings), self._table, outbox, answering, self.telemetry)
-        self._publish_gauges()
-        port = self.telemetry.serve(settings.metrics_host, settings.metrics_port)
-        logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
         self._ticker = asyncio.create_task(self._tick(), name="tick")
 
     async def stop(self) -> None:
@@ -182,6 +186,18 @@ class Runtime:
             if tp.topic == self.settings.clicks_topic and tp.partition == partition:
                 return self._app.consumer.lag(tp) or 0
         return 0
+
+    def _serve_metrics(self) -> None:
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        self._publish_gauges()
+        try:
+            port = self.telemetry.serve(host, port)
+        except OSError as error:
+            raise SettingsError(
+                f"metrics_host, metrics_port: cannot listen on {host}:{port}: {error.strerror}; "
+                "set another port, or 0 for a free one"
+            ) from None
+        logger.info("metrics at http://%s:%d/metrics", host, port)
 
     def _publish_gauges(self) -> None:
         telemetry, index, feed = self.telemetry, self._index, self._feed
