@@ -1,0 +1,94 @@
+"""Prequential evaluation against the plain reading of what a rank is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.evaluation import CUTOFF, Judge, Judgement, popularity_rank, rank_of
+from core.step import Query
+
+ITEMS = [f"i{n}" for n in range(40)]
+
+
+def query(visitor, items, *, session="0-0", outcome="joined", item=None):
+    """A click on the last of the items, unless another is said."""
+    return Query(visitor, item or items[-1], 0, 0, 0, session, tuple(items), outcome)
+
+
+@given(st.permutations(ITEMS), st.integers(0, 40), st.sampled_from([*ITEMS, "unknown"]))
+def test_a_rank_is_the_place_in_the_first_twenty(order, size, item):
+    """The rank counts from 1 and ends at the cut-off."""
+    shown = order[:size]
+    expected = shown.index(item) + 1 if item in shown[:CUTOFF] else None
+    assert rank_of(item, shown) == expected
+
+
+@given(st.permutations(ITEMS), st.integers(0, 40), st.sets(st.sampled_from(ITEMS)), st.sampled_from(ITEMS))
+def test_a_rank_in_popularity_leaves_out_the_barred(order, size, barred, item):
+    """As if the list had been shown without them: the next ones move up."""
+    popular = {name: place for place, name in enumerate(order[:size])}
+    shown = [name for name in order[:size] if name not in barred][:CUTOFF]
+    expected = shown.index(item) + 1 if item in shown else None
+    assert popularity_rank(item, popular, frozenset(barred)) == expected
+
+
+@pytest.mark.parametrize(
+    ("exclude", "first", "current", "session"),
+    [("none", 1, 2, 3), ("current", 1, None, 2), ("session", None, None, 1)],
+)
+def test_popularity_leaves_out_what_answers_leave_out(exclude, first, current, session):
+    """Of a session a, b: popularity a, b, c ranks the next click as an answer with this exclude could."""
+    popular = {"a": 0, "b": 1, "c": 2}
+    for item, expected in (("a", first), ("b", current), ("c", session)):
+        judge = Judge(exclude)
+        judge.remember(query("v", ["a", "b"]), [], popular)
+        assert judge.judge(query("v", ["a", "b", item])) == Judgement(None, expected)
+
+
+def test_current_is_the_session_s_last_item_also_for_a_click_out_of_order():
+    """A click that comes late into its session is not the item that its answer leaves out."""
+    judge = Judge("current")
+    judge.remember(query("v", ["a", "b"], item="a"), [], {"a": 0, "b": 1})
+    assert judge.judge(query("v", ["a", "b", "a"])) == Judgement(None, 1)
+    assert judge.judge(query("v", ["a", "b", "b"])) == Judgement(None, None)
+
+
+@pytest.mark.parametrize("outcome", ["opened", "duplicate", "overlong", "replay"])
+def test_only_a_joined_click_judges(outcome):
+    """A repeated click, a bot's and a replayed one say nothing of the answer before."""
+    judge = Judge("none")
+    judge.remember(query("v", ["a"]), ["b"], {})
+    assert judge.judge(query("v", ["a", "b"], outcome=outcome)) is None
+    assert judge.judge(query("v", ["a", "b"])) == Judgement(1, None)
+
+
+def test_an_answer_of_another_session_is_not_judged():
+    """The first click of a session says nothing of the answer to the last one of the session before."""
+    judge = Judge("none")
+    judge.remember(query("v", ["a"]), ["b"], {})
+    assert judge.judge(query("v", ["b"], session="0-9")) is None
+    assert judge.judge(query("w", ["b"])) is None
+
+
+def test_a_replay_is_not_remembered():
+    """An answer that is given again does not replace the latest one."""
+    judge = Judge("none")
+    judge.remember(query("v", ["a", "b"]), ["c"], {})
+    judge.remember(query("v", ["a"], outcome="replay"), ["d"], {})
+    assert judge.judge(query("v", ["a", "b", "c"])) == Judgement(1, None)
+
+
+@given(st.integers(1, 5), st.lists(st.sampled_from("abcdefgh"), max_size=40))
+def test_the_visitors_seen_last_are_remembered(most, visitors):
+    """As many visitors as allowed, those with the latest answers; a forgotten one is simply not judged."""
+    judge = Judge("none", most)
+    for visitor in visitors:
+        judge.remember(query(visitor, ["a"]), ["b"], {})
+    latest = set(list(dict.fromkeys(reversed(visitors)))[:most])
+    judged = {visitor for visitor in "abcdefgh" if judge.judge(query(visitor, ["a", "b"]))}
+    assert judged == latest
+    for visitor in latest:
+        judge.forget(visitor)
+        assert judge.judge(query(visitor, ["a", "b"])) is None
