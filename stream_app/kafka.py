@@ -39,6 +39,10 @@ CONTACT_S = 10.0
 #: Bytes of the largest record that is sent, and of the largest fetch from one partition.
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
+#: Milliseconds that a broker may hold a reader's fetch until there are records. A partition that is not in
+#: the fetch under way waits for its end, and the embedded broker looks for records only now and then in it.
+FETCH_WAIT_MS = 50
+
 # Every failure below reaches the caller as an exception; without a handler of its own, Python would also
 # print aiokafka's log lines on stderr in front of the one sentence that the command line shows.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -193,6 +197,7 @@ def _new_reader(settings: Settings, client_id: str) -> AIOKafkaConsumer:
         group_id=None,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
         **client_options(settings),
     )
