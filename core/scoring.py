@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final, Literal
 
 import msgspec
@@ -24,11 +25,13 @@ from core.scoring_kernels import (
     P_RULE_SESSIONS,
     P_RULE_STEPS,
     P_SCORE,
+    PRIOR_ITEMS,
     R_BEFORE,
     R_DISTANCE_DECAY,
     R_IDF_SCORE,
     R_IDF_SIMILARITY,
     R_POSITION_DECAY,
+    R_PRIOR,
     R_RECENCY_S,
     R_SCORE_DECAY,
     REAL_PARAMETERS,
@@ -88,6 +91,8 @@ class Scorer:
                 for age in range(parameters.popularity_sessions)
             ]
         )
+        # Summed one after the other, as an item's score is.
+        self._age_mass: Floats = np.array(list(accumulate(self._age_weights.tolist())))
         self._decays: Floats = np.array(
             [
                 math.exp(-d / parameters.distance_decay)
@@ -111,7 +116,7 @@ class Scorer:
             return []
         ids, names = self.index.ids, self.index.names
         longest = max(1, *(len(items) for items, _ in queries))
-        popular, popular_score = self.popular(self.parameters.recommendations + longest)
+        popular, popular_score = self.popular(max(PRIOR_ITEMS, self.parameters.recommendations + longest))
         starts = np.zeros(len(queries) + 1, np.int64)
         np.cumsum([len(items) for items, _ in queries], out=starts[1:])
         shape = (len(queries), self.parameters.recommendations)
@@ -129,6 +134,7 @@ class Scorer:
             np.array([time for _, time in queries], np.float64),
             popular,
             popular_score,
+            self._popular_mass(),
             np.empty(longest, np.int32),
             np.zeros(shape[1] * longest, np.int32),
             out_item,
@@ -179,6 +185,11 @@ class Scorer:
             self._popular, self._popular_of = (items[:n], scores[:n]), (state, size)
         return self._popular
 
+    def _popular_mass(self) -> float:
+        """The popularity of an item that every counted session holds."""
+        counted = min(self.index.sessions, self.parameters.popularity_sessions)
+        return float(self._age_mass[counted - 1]) if counted else 1.0
+
     def warm_up(self) -> None:
         """Compile every kernel on a small index of its own, so that the first click does not wait for it."""
         index = SessionIndex(2)
@@ -222,4 +233,5 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray[tuple[int], np
     reals[R_DISTANCE_DECAY] = parameters.distance_decay
     reals[R_BEFORE] = parameters.before_weight
     reals[R_IDF_SCORE] = parameters.idf_score
+    reals[R_PRIOR] = parameters.popularity_prior
     return ints, reals

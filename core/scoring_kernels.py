@@ -47,7 +47,11 @@ R_RECENCY_S: Final = 3
 R_DISTANCE_DECAY: Final = 4
 R_BEFORE: Final = 5
 R_IDF_SCORE: Final = 6
-REAL_PARAMETERS: Final = 7
+R_PRIOR: Final = 7
+REAL_PARAMETERS: Final = 8
+
+#: Most popular items that the prior counts for.
+PRIOR_ITEMS: Final = 200
 
 #: Items whose sequential rules are followed where neighbours do not fill an answer.
 RULE_SEEDS: Final = 10
@@ -65,6 +69,7 @@ def score_run(
     times: Floats,
     popular: Int32s,
     popular_score: Floats,
+    popular_mass: float,
     considered: Int32s,
     votes: Int32s,
     out_item: Int32s,
@@ -88,6 +93,7 @@ def score_run(
         times: (q,) time of each query, seconds.
         popular: popular items, best first; enough to fill any answer.
         popular_score: their scores.
+        popular_mass: the score of an item that all counted sessions hold.
         considered: room for the longest query.
         votes: room for n times the longest query; zero before and after.
         out_item: (q, n) recommended items, best first; -1 beyond ``out_count``.
@@ -102,7 +108,10 @@ def score_run(
         n_considered = _consider(scratch, items, begin, end, ints[P_LAST], considered)
         _bar(scratch, items, begin, end, ints[P_EXCLUDE], 1)
         n_kept = _find_neighbours(index, scratch, ints, reals, considered, n_considered, times[query])
-        n_touched = _score_neighbours(index, scratch, ints, reals, decays, n_kept, n_considered)
+        n_touched, mass = _score_neighbours(index, scratch, ints, reals, decays, n_kept, n_considered)
+        if reals[R_PRIOR] > 0.0 and n_kept > 0:
+            each = reals[R_PRIOR] * (mass / n_kept) / popular_mass
+            n_touched = _add_prior(scratch, popular, popular_score, each, n_touched)
         count = _take_best(
             index,
             scratch,
@@ -123,6 +132,7 @@ def score_run(
             count,
             votes,
             out_item[query],
+            out_source[query],
             out_with[query],
             out_sessions[query],
         )
@@ -350,9 +360,13 @@ def _score_neighbours(
     decays: Floats,
     n_kept: int,
     n: int,
-) -> int:
-    """Score the items of the kept sessions in ``scratch.score``; return how many are in ``touched``."""
-    touched = 0
+) -> tuple[int, float]:
+    """Score the items of the kept sessions in ``scratch.score``.
+
+    Returns:
+        How many items are in ``touched``; the score of an item that all kept sessions hold, undecayed.
+    """
+    touched, mass = 0, 0.0
     for at in range(n_kept):
         slot = scratch.candidates[at]
         similarity = scratch.similarity[slot]
@@ -365,6 +379,7 @@ def _score_neighbours(
             if 0 < in_query <= shared:
                 shared, anchor = in_query, step
         base = similarity * position_weight(ints[P_SCORE], shared - 1, n, reals[R_SCORE_DECAY])
+        mass += base
         stamp = _next_stamp(scratch)
         for step in range(length - 1, -1, -1):
             item = index.pool[place + step]
@@ -390,7 +405,22 @@ def _score_neighbours(
         for at in range(touched):
             item = scratch.touched[at]
             scratch.score[item] *= 1.0 + reals[R_IDF_SCORE] * _idf(index, item)
-    return touched
+    return touched, mass
+
+
+@kernel
+def _add_prior(scratch: Scratch, popular: Int32s, popular_score: Floats, each: float, n_touched: int) -> int:
+    """Add to each of the most popular items its share of the sessions times ``each``."""
+    for place in range(min(len(popular), PRIOR_ITEMS)):
+        item = popular[place]
+        if scratch.barred[item]:
+            continue
+        score = each * popular_score[place]
+        if scratch.score[item] == 0.0 and score > 0.0:
+            scratch.touched[n_touched] = item
+            n_touched += 1
+        scratch.score[item] += score
+    return n_touched
 
 
 @kernel
@@ -477,12 +507,14 @@ def _vouch(
     count: int,
     votes: Int32s,
     out_item: Int32s,
+    out_source: Int32s,
     out_with: Int32s,
     out_sessions: Int32s,
 ) -> None:
     """For each item of the answer, find the query item that most neighbours share with it, and how many.
 
-    An item that is itself in the query is vouched for by another where one can; ties go to the newer.
+    An item that is itself in the query is vouched for by another where one can; ties go to the newer. An
+    item that no neighbour holds is there by the prior: it is popular.
     """
     for at in range(n_kept):
         slot = scratch.candidates[at]
@@ -507,9 +539,12 @@ def _vouch(
         for in_query in range(n):
             if considered[in_query] != out_item[rank] and votes[rank * n + in_query] > most:
                 best, most = considered[in_query], votes[rank * n + in_query]
+        if best < 0 and scratch.place[out_item[rank]] > 0:
+            most = votes[rank * n + scratch.place[out_item[rank]] - 1]
+            best = out_item[rank] if most > 0 else -1
         if best < 0:
-            best = out_item[rank]
-            most = votes[rank * n + scratch.place[best] - 1]
+            out_source[rank] = POPULAR
+            most = index.posting_count[out_item[rank]]
         out_with[rank] = best
         out_sessions[rank] = most
     for at in range(count * n):

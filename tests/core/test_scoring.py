@@ -40,6 +40,7 @@ parameters = st.builds(
     distance_decay=st.sampled_from([0.0, 2.0]),
     before_weight=st.sampled_from([0.0, 0.6, 1.0]),
     idf_score=st.sampled_from([0.0, 1.0, 5.0]),
+    popularity_prior=st.sampled_from([0.0, 0.5, 10.0]),
     rule_steps=st.integers(1, 4),
     rule_sessions=st.integers(1, 5),
     popularity_sessions=st.integers(1, 10),

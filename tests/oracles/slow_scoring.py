@@ -60,12 +60,13 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
     neighbours = [number for number in similarity if number in best]
 
     # Scores.
-    scores = {}
+    scores, mass = {}, 0.0
     for number in neighbours:
         items = sessions[number][0]
         shared = min(considered.index(item) for item in items if item in considered)
         anchor = max(i for i, item in enumerate(items) if item == considered[shared])
         base = similarity[number] * position_weight(p.score_weight, shared, len(considered), p.score_decay)
+        mass += base
         last_places = {item: i for i, item in enumerate(items)}
         for item, place in sorted(last_places.items(), key=lambda pair: -pair[1]):
             if item in barred:
@@ -80,11 +81,21 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
     if p.idf_score > 0:
         for item in scores:
             scores[item] *= 1.0 + p.idf_score * idf(item)
+    if p.popularity_prior > 0 and neighbours:
+        everywhere = slow_popular([(("everywhere", *items), end) for items, end in sessions], p, 1)
+        each = p.popularity_prior * (mass / len(neighbours)) / everywhere[0][1]
+        for item, share in slow_popular(sessions, p, 200):
+            if item not in barred and (each * share > 0 or item in scores):
+                scores[item] = scores.get(item, 0.0) + each * share
     answer = []
     for item in rank(scores, (), p.recommendations):
         votes = [sum({item, other} <= set(sessions[n][0]) for n in neighbours) for other in considered]
-        others = [i for i, other in enumerate(considered) if other != item and votes[i] > 0]
-        top = max(others, key=lambda i: (votes[i], -i)) if others else considered.index(item)
+        voting = [i for i in range(len(considered)) if votes[i] > 0]
+        if not voting:
+            answer.append(Recommended(item, scores[item], "popular", len(holding[item])))
+            continue
+        others = [i for i in voting if considered[i] != item] or voting
+        top = max(others, key=lambda i: (votes[i], -i))
         answer.append(Recommended(item, scores[item], "neighbours", votes[top], considered[top]))
 
     # Rules fill up.
