@@ -43,9 +43,13 @@ class WorkerProcess:
     Args:
         settings: all settings; folder and port of the worker are replaced by its own.
         name: tells the workers of a test apart; a new one with an old one's name finds its RocksDB.
+        command: run this in place of ``nextclick worker``.
     """
 
-    def __init__(self, settings: Settings, name: str = "worker") -> None:
+    def __init__(
+        self, settings: Settings, name: str = "worker", command: Sequence[str] = (*NEXTCLICK, "worker")
+    ) -> None:
+        self.command = list(command)
         folder = settings.data_dir.parent / name
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
@@ -66,7 +70,7 @@ class WorkerProcess:
         """Start the process; it is not ready yet."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*NEXTCLICK, "worker"],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

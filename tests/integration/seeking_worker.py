@@ -1,0 +1,42 @@
+"""A worker, run as a script, that seeks back to its committed offsets many times a second.
+
+A rebalance does the same now and then; this does it often enough to meet every moment of a fetch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from faust.worker import Worker
+
+from stream_app.settings import load_settings
+from stream_app.worker.app import _checked_partitions, new_app
+
+SEEK_EVERY_S = 0.03
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = load_settings()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app, runtime = new_app(settings, loop.run_until_complete(_checked_partitions(settings)))
+    loop.run_until_complete(runtime.start())
+
+    async def seek_often() -> None:
+        while True:
+            await asyncio.sleep(SEEK_EVERY_S)
+            if runtime._recovered and not app.rebalancing and not app.should_stop:
+                await app.consumer.perform_seek()
+
+    seeking = loop.create_task(seek_often())
+    worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.spinner = None
+    try:
+        worker.execute_from_commandline()
+    finally:
+        seeking.cancel()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The contract of stream_app/worker/transport.py with the pinned Faust, and runs over seeks and holes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from faust.streams import Stream
+from faust.transport import consumer as faust_consumer
+from faust.transport.conductor import ConductorCompiler
+from faust.transport.drivers import aiokafka as driver
+from faust.types import Message
+
+from core.clicks import encode_click
+from core.step import Record
+from stream_app.kafka import client_options
+from stream_app.settings import Settings
+from stream_app.topics import changelog_topic
+from stream_app.worker.app import new_app
+from stream_app.worker.transport import RunConsumer, RunTransport
+from tests.oracles.whole_log import expected_of, messy_clicks
+from tests.worker_process import (
+    WorkerProcess,
+    committed_offsets,
+    create_topics,
+    read_topics,
+    send_clicks,
+    sending,
+    wait_done,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What transport.py overrides, with the parameters that Faust calls it with.
+OVERRIDDEN = {
+    "getmany": ["self", "timeout"],
+    "perform_seek": ["self"],
+    "ack": ["self", "message"],
+    "_filter_tps_with_pending_acks": ["self", "topics"],
+    "_new_offset": ["self", "tp"],
+    "_add_gap": ["self", "tp", "offset_from", "offset_to"],
+    "on_partitions_revoked": ["self", "revoked"],
+}
+
+#: What it uses of Faust and must therefore still be there.
+USED_METHODS = ["_wait_next_records", "_to_message", "earliest_offsets", "highwater", "assignment"]
+USED_FIELDS = ["_committed_offset", "_unacked_messages", "_buffered_partitions", "_n_acked", "flow_active"]
+
+
+@pytest.fixture
+def settings(settings) -> Settings:
+    """A window for the messy stream, short runs."""
+    return settings.model_copy(
+        update={
+            "gap_s": 20.0,
+            "grace_s": 5.0,
+            "max_clicks": 8,
+            "close_idle": False,
+            "commit_interval_s": 0.2,
+            "session_timeout_s": 6.0,
+            "max_run_clicks": 50,
+        }
+    )
+
+
+def wait_exact(settings: Settings, worker: WorkerProcess) -> None:
+    """Wait until all is answered, and hold answers and sessions against the core."""
+    seen = wait_done(settings, [worker], sessions=lambda seen: len(expected_of(settings, seen.clicks).closed))
+    expected = expected_of(settings, seen.clicks)
+    assert seen.answers.keys() == expected.queries.keys()
+    assert all(session == expected.closed[session.session] for session in seen.sessions)
+    assert {session.session for session in seen.sessions} == expected.closed.keys()
+
+
+def test_faust_is_the_version_that_the_transport_was_written_for():
+    """The dependency is pinned to one version, and that one is installed."""
+    pins = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (pin,) = [pin for pin in pins if pin.startswith("faust-streaming")]
+    assert pin == f"faust-streaming=={version('faust-streaming')}" == "faust-streaming==0.15.3"
+    assert version("aiokafka").startswith("0.14.")
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_what_is_overridden_is_there_with_the_same_parameters(name):
+    """Faust calls each overridden method with the parameters that ours takes."""
+    assert list(inspect.signature(getattr(faust_consumer.Consumer, name)).parameters) == OVERRIDDEN[name]
+    assert list(inspect.signature(getattr(RunConsumer, name)).parameters) == OVERRIDDEN[name]
+    kinds = [inspect.iscoroutinefunction(getattr(c, name)) for c in (faust_consumer.Consumer, RunConsumer)]
+    assert kinds[0] == kinds[1]
+
+
+def test_what_is_used_is_there():
+    """Methods and fields of Faust's consumer, its thread and its messages that the transport leans on."""
+    source = inspect.getsource(faust_consumer.Consumer)
+    assert [name for name in USED_METHODS if not hasattr(driver.Consumer, name)] == []
+    assert [name for name in USED_FIELDS if name not in source] == []
+    assert list(inspect.signature(driver.AIOKafkaConsumerThread.seek_wait).parameters) == [
+        "self",
+        "partitions",
+    ]
+    assert {"acked", "tracked", "generation_id", "refcount"} <= set(Message.__slots__)
+    assert driver.Transport.Consumer is driver.Consumer
+    assert RunTransport.Consumer is RunConsumer
+
+
+def test_a_message_is_tracked_only_once_a_stream_has_it():
+    """What flow control throws away was never tracked; perform_seek tells by that which runs come again."""
+    assert "track_message(" not in inspect.getsource(ConductorCompiler.build)
+    assert "add_unacked(message)" in inspect.getsource(Stream._py_aiter)
+
+
+def test_the_changelog_is_read_as_bytes(settings):
+    """Faust would read a changelog of a table without types as JSON, and wait for ever on what is none."""
+    app, _ = new_app(settings, 4)
+    (table,) = app.tables.values()
+    topic = table.changelog_topic
+    assert topic.get_topic_name() == changelog_topic(settings)
+    assert (topic.schema.key_serializer, topic.schema.value_serializer) == ("raw", "raw")
+    assert (table.key_serializer, table.value_serializer) == ("raw", "raw")
+    assert table.data.offset_key
+
+
+def test_seeks_at_any_moment_lose_nothing(settings):
+    """A worker that seeks back 30 times a second answers every click, and its sessions are exact."""
+    create_topics(settings)
+    script = [sys.executable, str(Path(__file__).with_name("seeking_worker.py"))]
+    with WorkerProcess(settings, command=script) as worker, sending(settings, messy_clicks(30, 4000), 500):
+        worker.start().wait_ready()
+    seen = read_topics(settings)
+    assert len(seen.answers) > 500
+    assert sum(map(len, seen.answers.values())) > len(seen.answers), "no seek has crossed a run"
+    with worker:
+        worker.start()
+        wait_exact(settings, worker)
+
+
+def test_a_log_with_transaction_markers_does_not_stall(settings):
+    """Every transaction leaves a hole of one offset; clicks around holes are all answered, in order."""
+    create_topics(settings)
+
+    clicks = messy_clicks(31, 1200)
+    asyncio.run(send_in_transactions(settings, [clicks[at : at + 40] for at in range(0, len(clicks), 40)]))
+    log = read_topics(settings).clicks
+    assert any(holes(records) for records in log.values())
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        wait_exact(settings, worker)
+        assert worker.terminate()[0] == 0
+        # The end of the log is a marker: a restart finds nothing to read and must not wait for it.
+        worker.start().wait_ready()
+        send_clicks(settings, messy_clicks(32, 100, begin_ms=1_800_000_000_000))
+        wait_exact(settings, worker)
+
+
+def test_deleted_records_do_not_stall(settings):
+    """Retention that took records which were never read leaves a hole: what remains is answered."""
+    create_topics(settings)
+    with WorkerProcess(settings) as worker:
+        send_clicks(settings, messy_clicks(33, 500))
+        worker.start()
+        wait_exact(settings, worker)
+        assert worker.terminate()[0] == 0
+        committed = committed_offsets(settings)
+        send_clicks(settings, messy_clicks(34, 1000, begin_ms=1_750_000_000_000))
+        asyncio.run(delete_before(settings, {part: offset + 50 for part, offset in committed.items()}))
+        worker.start()
+        seen = wait_done(settings, [worker])
+        for partition, log in seen.clicks.items():
+            assert log[0].offset == committed[partition] + 50
+        assert not any(
+            committed[partition] <= offset < committed[partition] + 50
+            for partition, offset in seen.answers.keys() | seen.dead.keys()
+        )
+
+
+def holes(records: list[Record]) -> int:
+    """Offsets that no record has, between the first and the last."""
+    return records[-1].offset - records[0].offset + 1 - len(records)
+
+
+async def delete_before(settings: Settings, offsets: dict[int, int]) -> None:
+    """Have the broker drop the records of the clicks topic before these offsets."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        await admin.delete_records(
+            {
+                TopicPartition(settings.clicks_topic, part): RecordsToDelete(before_offset=offset)
+                for part, offset in offsets.items()
+            }
+        )
+    finally:
+        await admin.close()
+
+
+async def send_in_transactions(settings: Settings, parts: list) -> None:
+    """Send clicks, each part in a transaction of its own."""
+    producer = AIOKafkaProducer(transactional_id=f"{settings.group_id}-tx", **client_options(settings))
+    await producer.start()
+    try:
+        for part in parts:
+            async with producer.transaction():
+                for click in part:
+                    await producer.send(
+                        settings.clicks_topic, encode_click(click), key=click.visitor.encode()
+                    )
+    finally:
+        await producer.stop()
