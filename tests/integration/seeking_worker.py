@@ -1,6 +1,7 @@
 """A worker, run as a script, that seeks back to its committed offsets many times a second.
 
-A rebalance does the same now and then; this does it often enough to meet every moment of a fetch.
+A rebalance stops the flow, throws away what is buffered, seeks and goes on; this does the same without one,
+often enough to meet every moment of a fetch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from faust.worker import Worker
 from stream_app.settings import load_settings
 from stream_app.worker.app import _checked_partitions, new_app
 
-SEEK_EVERY_S = 0.03
+SEEK_EVERY_S = 0.05
 
 
 def main() -> None:
@@ -27,7 +28,12 @@ def main() -> None:
         while True:
             await asyncio.sleep(SEEK_EVERY_S)
             if runtime._recovered and not app.rebalancing and not app.should_stop:
+                app.consumer.stop_flow()
+                app.flow_control.suspend()
+                app.flow_control.clear()
                 await app.consumer.perform_seek()
+                app.flow_control.resume()
+                app.consumer.resume_flow()
 
     seeking = loop.create_task(seek_often())
     worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
