@@ -231,7 +231,7 @@ class _Demo:
         self._watcher.phase(
             "starting the worker"
             if compiled
-            else "starting the worker; the first time on a machine it compiles its kernels, which takes ~15 s"
+            else "starting the worker; the first time it compiles its kernels, which takes about 15 s"
         )
         ready = asyncio.ensure_future(self._worker.wait_ready())
         stopped = asyncio.ensure_future(stop.wait())

@@ -24,6 +24,7 @@ LEAST_HEIGHT: Final = 20
 REFRESH_PER_S: Final = 4
 #: Columns and lines of a capture.
 CAPTURE_SIZE: Final = (100, 30)
+CAPTURE_BOUGHT: Final = 3
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _TOP_ROWS: Final = 8
@@ -191,11 +192,16 @@ def _foot(state: DemoState, width: int) -> RenderableType:
     return Align.center(Text(whole if len(whole) <= width else _cut(text, width), _LABEL))
 
 
+def _bought(state: DemoState) -> int:
+    return sum(suggestion.bought for suggestion in state.shown.suggestions) if state.shown else 0
+
+
 class DemoView:
     """Keeps the picture on the terminal, on stderr; a context manager.
 
     Args:
-        capture: an SVG file that gets the last picture in which a session is shown; None: none.
+        capture: an SVG file that gets the last picture whose session went on to buy at least
+            :data:`CAPTURE_BOUGHT` of what was recommended, or else the last picture; None: none.
     """
 
     def __init__(self, capture: Path | None = None) -> None:
@@ -223,7 +229,8 @@ class DemoView:
     def update(self, state: DemoState) -> None:
         """Show a state."""
         self._status.stop()
-        self._last = state if state.shown else self._last
+        if _bought(state) >= CAPTURE_BOUGHT or self._last is None or _bought(self._last) < CAPTURE_BOUGHT:
+            self._last = state
         if self._live is None:
             self._live = Live(console=self._console, screen=True, auto_refresh=False)
             self._live.start()
