@@ -39,15 +39,24 @@ MILLISECONDS_FROM: Final = 1e11
 MAX_TIME_MS: Final = 253_402_300_799_999
 
 
+#: Bytes of the longest visitor, item and id. With ``max_clicks`` it bounds what a session takes in the table
+#: and on the wire: a record that Kafka refuses would stop the partition for good.
+MAX_NAME_BYTES: Final = 1024
+
+#: Bytes of the longest action.
+MAX_ACTION_BYTES: Final = 64
+
+
 class Click(msgspec.Struct, frozen=True):
     """One click, checked.
 
     Args:
-        visitor: who; not empty.
-        item: what; not empty.
+        visitor: who; 1 to :data:`MAX_NAME_BYTES` bytes of UTF-8.
+        item: what; the same.
         time_ms: when, by the sender's clock: 0 to :data:`MAX_TIME_MS`, milliseconds since 1970 UTC.
-        id: the sender's own identity of the click; two clicks of one session with the same id are one.
-        action: what was done ("view", "cart", …), carried along.
+        id: the sender's own identity of the click; two clicks of one session with the same id are one; at
+            most :data:`MAX_NAME_BYTES` bytes.
+        action: what was done ("view", "cart", …), carried along; at most :data:`MAX_ACTION_BYTES` bytes.
     """
 
     visitor: str
@@ -104,7 +113,22 @@ def parse_click(value: bytes | None, max_bytes: int) -> Click:
     for field, text in (("visitor", wire.visitor), ("item", wire.item)):
         if not text:
             raise BadClickError("empty_string", f"{field} is an empty string")
+    if len(value) > MAX_ACTION_BYTES:  # a short record has no long name
+        _refuse_long_names(wire)
     return Click(wire.visitor, wire.item, parse_time_ms(wire.time), wire.id or None, wire.action or None)
+
+
+def _refuse_long_names(wire: _WireClick) -> None:
+    for field, text, most in (
+        ("visitor", wire.visitor, MAX_NAME_BYTES),
+        ("item", wire.item, MAX_NAME_BYTES),
+        ("id", wire.id, MAX_NAME_BYTES),
+        ("action", wire.action, MAX_ACTION_BYTES),
+    ):
+        if text and len(text.encode()) > most:
+            raise BadClickError(
+                "too_large", f"{field} has {len(text.encode())} bytes, expected at most {most}"
+            )
 
 
 def parse_time_ms(time: float | str) -> int:

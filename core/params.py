@@ -75,7 +75,8 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     Args:
         name: how answers name these parameters.
         recommendations: n, items in an answer; 1 to 1000.
-        exclude: items that an answer leaves out: ``none``, the ``current`` item, or all of the ``session``'s.
+        exclude: items that an answer leaves out: ``none``, the session's last item (``current``), or all
+            of the ``session``'s.
         neighbours: k, similar sessions used; 1 to 1,000,000.
         sessions_per_item: m, newest sessions of an item that are looked at; 1 to 10,000,000.
         last_clicks: L, newest distinct items of the query used; 1 to 10,000.

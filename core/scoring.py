@@ -12,8 +12,7 @@ import numpy as np
 
 from core.arrays import Floats, Int32s, Scratch, new_scratch
 from core.index import SessionIndex
-from core.params import EXCLUDES, POSITION_WEIGHTS, ScoringParameters
-from core.scoring_kernels import (
+from core.kernel_codes import (
     INT_PARAMETERS,
     P_COSINE,
     P_EXCLUDE,
@@ -25,7 +24,6 @@ from core.scoring_kernels import (
     P_RULE_SESSIONS,
     P_RULE_STEPS,
     P_SCORE,
-    PRIOR_ITEMS,
     R_BEFORE,
     R_DISTANCE_DECAY,
     R_IDF_SCORE,
@@ -35,9 +33,10 @@ from core.scoring_kernels import (
     R_RECENCY_S,
     R_SCORE_DECAY,
     REAL_PARAMETERS,
-    rank_popular,
-    score_run,
 )
+from core.params import EXCLUDES, POSITION_WEIGHTS, ScoringParameters
+from core.popularity_kernels import rank_popular
+from core.scoring_kernels import PRIOR_ITEMS, score_run
 from core.sessions import ClosedSession
 
 #: Where a recommended item comes from.

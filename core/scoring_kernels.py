@@ -12,49 +12,36 @@ from typing import Final
 
 from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
 from core.compiled import kernel
-
-# Kinds of position weight, in the order of core.params.POSITION_WEIGHTS.
-SAME: Final = 0
-LINEAR: Final = 1
-QUADRATIC: Final = 2
-LOG: Final = 3
-DIV: Final = 4
-EXPONENTIAL: Final = 5
-
-# Sources of a recommended item.
-NEIGHBOURS: Final = 0
-RULES: Final = 1
-POPULAR: Final = 2
-
-# Places in the integer parameters.
-P_N: Final = 0
-P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
-P_K: Final = 2
-P_M: Final = 3
-P_LAST: Final = 4
-P_POSITION: Final = 5
-P_SCORE: Final = 6
-P_COSINE: Final = 7
-P_RULE_STEPS: Final = 8
-P_RULE_SESSIONS: Final = 9
-INT_PARAMETERS: Final = 10
-
-# Places in the real parameters.
-R_POSITION_DECAY: Final = 0
-R_SCORE_DECAY: Final = 1
-R_IDF_SIMILARITY: Final = 2
-R_RECENCY_S: Final = 3
-R_DISTANCE_DECAY: Final = 4
-R_BEFORE: Final = 5
-R_IDF_SCORE: Final = 6
-R_PRIOR: Final = 7
-REAL_PARAMETERS: Final = 8
+from core.kernel_codes import (
+    DIV,
+    EXPONENTIAL,
+    LINEAR,
+    LOG,
+    NEIGHBOURS,
+    P_COSINE,
+    P_EXCLUDE,
+    P_K,
+    P_LAST,
+    P_M,
+    P_N,
+    P_POSITION,
+    P_SCORE,
+    POPULAR,
+    QUADRATIC,
+    R_BEFORE,
+    R_DISTANCE_DECAY,
+    R_IDF_SCORE,
+    R_IDF_SIMILARITY,
+    R_POSITION_DECAY,
+    R_PRIOR,
+    R_RECENCY_S,
+    R_SCORE_DECAY,
+)
+from core.ranking_kernels import next_stamp, take_best
+from core.rules_kernels import follow_rules
 
 #: Most popular items that the prior counts for.
 PRIOR_ITEMS: Final = 200
-
-#: Items whose sequential rules are followed where neighbours do not fill an answer.
-RULE_SEEDS: Final = 10
 
 
 @kernel
@@ -112,7 +99,7 @@ def score_run(
         if reals[R_PRIOR] > 0.0 and n_kept > 0:
             each = reals[R_PRIOR] * (mass / n_kept) / popular_mass
             n_touched = _add_prior(scratch, popular, popular_score, each, n_touched)
-        count = _take_best(
+        count = take_best(
             index,
             scratch,
             n_touched,
@@ -137,7 +124,7 @@ def score_run(
             out_sessions[query],
         )
         if count < ints[P_N]:
-            count = _follow_rules(
+            count = follow_rules(
                 index,
                 scratch,
                 ints,
@@ -343,15 +330,6 @@ def _kth_smallest(values: Int32s, n: int, k: int) -> int:
 
 
 @kernel
-def _next_stamp(scratch: Scratch) -> int:
-    if scratch.stamp[0] == 2_147_483_647:
-        scratch.seen[:] = 0
-        scratch.stamp[0] = 0
-    scratch.stamp[0] += 1
-    return scratch.stamp[0]
-
-
-@kernel
 def _score_neighbours(
     index: IndexArrays,
     scratch: Scratch,
@@ -380,7 +358,7 @@ def _score_neighbours(
                 shared, anchor = in_query, step
         base = similarity * position_weight(ints[P_SCORE], shared - 1, n, reals[R_SCORE_DECAY])
         mass += base
-        stamp = _next_stamp(scratch)
+        stamp = next_stamp(scratch)
         for step in range(length - 1, -1, -1):
             item = index.pool[place + step]
             if scratch.seen[item] == stamp:
@@ -424,80 +402,6 @@ def _add_prior(scratch: Scratch, popular: Int32s, popular_score: Floats, each: f
 
 
 @kernel
-def _age_of_item(index: IndexArrays, item: int) -> int:
-    """How many sessions are newer than the newest that holds the item."""
-    capacity = len(index.session_key)
-    size = 1 << index.posting_class[item]
-    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
-    slot = index.arena[index.posting_start[item] + last]
-    return ((index.meta[NEXT] - 1) % capacity - slot) % capacity
-
-
-@kernel
-def _last_place(index: IndexArrays, item: int) -> int:
-    """Where the item stands last within the newest session that holds it."""
-    size = 1 << index.posting_class[item]
-    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
-    slot = index.arena[index.posting_start[item] + last]
-    place = index.session_start[slot] - index.meta[POOL_BASE]
-    for step in range(index.session_length[slot] - 1, -1, -1):
-        if index.pool[place + step] == item:
-            return step
-    return -1
-
-
-@kernel
-def _newer(index: IndexArrays, a: int, b: int) -> bool:
-    """Whether a ranks before b at equal scores: the newer, then the later in its newest session."""
-    a_age, b_age = _age_of_item(index, a), _age_of_item(index, b)
-    if a_age != b_age:
-        return a_age < b_age
-    return _last_place(index, a) > _last_place(index, b)
-
-
-@kernel
-def _take_best(
-    index: IndexArrays,
-    scratch: Scratch,
-    n_touched: int,
-    n: int,
-    begin: int,
-    source: int,
-    out_item: Int32s,
-    out_score: Floats,
-    out_source: Int32s,
-) -> int:
-    """Rank the touched items into places ``begin`` to ``n`` of an answer and clear their scores."""
-    count = begin
-    for at in range(n_touched):
-        item = scratch.touched[at]
-        score = scratch.score[item]
-        scratch.score[item] = 0.0
-        # Scores are compared here, not in a function: a call that hands on the whole index costs more than
-        # all the comparisons of an answer.
-        if count == n:
-            least = out_score[n - 1]
-            if score < least or (score == least and not _newer(index, item, out_item[n - 1])):
-                continue
-        place = count if count < n else n - 1
-        while place > begin:
-            other = out_score[place - 1]
-            if score < other or (score == other and not _newer(index, item, out_item[place - 1])):
-                break
-            out_item[place] = out_item[place - 1]
-            out_score[place] = other
-            place -= 1
-        out_item[place] = item
-        out_score[place] = score
-        if count < n:
-            count += 1
-    for place in range(begin, count):
-        out_source[place] = source
-        scratch.rank[out_item[place]] = place + 1
-    return count
-
-
-@kernel
 def _vouch(
     index: IndexArrays,
     scratch: Scratch,
@@ -520,14 +424,14 @@ def _vouch(
         slot = scratch.candidates[at]
         place = index.session_start[slot] - index.meta[POOL_BASE]
         length = index.session_length[slot]
-        stamp, n_shared = _next_stamp(scratch), 0
+        stamp, n_shared = next_stamp(scratch), 0
         for step in range(length):
             item = index.pool[place + step]
             if scratch.place[item] and scratch.seen[item] != stamp:
                 scratch.seen[item] = stamp
                 scratch.shared[n_shared] = scratch.place[item] - 1
                 n_shared += 1
-        stamp = _next_stamp(scratch)
+        stamp = next_stamp(scratch)
         for step in range(length):
             item = index.pool[place + step]
             if scratch.rank[item] and scratch.seen[item] != stamp:
@@ -549,133 +453,3 @@ def _vouch(
         out_sessions[rank] = most
     for at in range(count * n):
         votes[at] = 0
-
-
-@kernel
-def _follow_rules(
-    index: IndexArrays,
-    scratch: Scratch,
-    ints: Int64s,
-    considered: Int32s,
-    n: int,
-    count: int,
-    out_item: Int32s,
-    out_score: Floats,
-    out_source: Int32s,
-    out_with: Int32s,
-    out_sessions: Int32s,
-) -> int:
-    """Fill an answer by sequential rules: what followed the clicked item and the best items found so far.
-
-    A rule from a seed to an item weighs 1 / distance for each of the newest sessions in which the item
-    followed the seed within ``rule_steps`` positions, divided by the seed's place. An item's seed, for the
-    explanation, is the first that reaches it.
-    """
-    touched = 0
-    seeds = min(RULE_SEEDS, (1 if n else 0) + count)
-    for number in range(seeds):
-        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
-        mask = (1 << index.posting_class[seed]) - 1
-        head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
-        for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
-            slot = index.arena[start + ((head + at) & mask)]
-            place = index.session_start[slot] - index.meta[POOL_BASE]
-            length = index.session_length[slot]
-            anchor = length - 1
-            while index.pool[place + anchor] != seed:
-                anchor -= 1
-            stamp = _next_stamp(scratch)
-            for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-                item = index.pool[place + step]
-                if scratch.seen[item] == stamp or scratch.barred[item] or scratch.rank[item]:
-                    continue
-                scratch.seen[item] = stamp
-                if scratch.score[item] == 0.0:
-                    scratch.touched[touched] = item
-                    touched += 1
-                    scratch.seed[item] = number + 1
-                scratch.score[item] += 1.0 / ((number + 1) * (step - anchor))
-    filled = _take_best(index, scratch, touched, ints[P_N], count, RULES, out_item, out_score, out_source)
-    for place in range(count, filled):
-        item = out_item[place]
-        number = scratch.seed[item] - 1
-        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
-        out_with[place] = seed
-        out_sessions[place] = _followers(index, ints, seed, item)
-    for at in range(touched):
-        scratch.seed[scratch.touched[at]] = 0
-    return filled
-
-
-@kernel
-def _followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
-    """In how many of the seed's newest sessions the item follows it within the rules' reach."""
-    mask = (1 << index.posting_class[seed]) - 1
-    head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
-    sessions = 0
-    for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
-        slot = index.arena[start + ((head + at) & mask)]
-        place = index.session_start[slot] - index.meta[POOL_BASE]
-        length = index.session_length[slot]
-        anchor = length - 1
-        while index.pool[place + anchor] != seed:
-            anchor -= 1
-        for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-            if index.pool[place + step] == item:
-                sessions += 1
-                break
-    return sessions
-
-
-@kernel
-def rank_popular(
-    index: IndexArrays,
-    scratch: Scratch,
-    sessions: int,
-    weights: Floats,
-    size: int,
-    out_item: Int32s,
-    out_score: Floats,
-    out_source: Int32s,
-) -> int:
-    """Rank items by decayed popularity.
-
-    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it. Where those have
-    fewer than ``size`` items, items of older sessions follow at the last weight, the newer first.
-
-    Args:
-        index: the index.
-        scratch: room to work in.
-        sessions: newest sessions that count.
-        weights: (sessions,) weight of a session by its age in sessions.
-        size: how many items to rank.
-        out_item: out: (size,) items, best first.
-        out_score: out: (size,) their scores.
-        out_source: out: (size,) POPULAR.
-
-    Returns:
-        How many items were ranked.
-    """
-    capacity = len(index.session_key)
-    held = index.meta[NEXT] - index.meta[FIRST]
-    touched = 0
-    for age in range(held):
-        if age >= sessions and touched >= size:
-            break
-        slot = (index.meta[NEXT] - 1 - age) % capacity
-        place = index.session_start[slot] - index.meta[POOL_BASE]
-        stamp = _next_stamp(scratch)
-        weight = weights[min(age, len(weights) - 1)]
-        for step in range(index.session_length[slot]):
-            item = index.pool[place + step]
-            if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):
-                continue
-            scratch.seen[item] = stamp
-            if scratch.score[item] == 0.0:
-                scratch.touched[touched] = item
-                touched += 1
-            scratch.score[item] += weight
-    count = _take_best(index, scratch, touched, size, 0, POPULAR, out_item, out_score, out_source)
-    for place in range(count):
-        scratch.rank[out_item[place]] = 0
-    return count

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 CONTACT_S = 10.0
 
 #: Bytes of the largest record that is sent, and of the largest fetch from one partition.
-MAX_REQUEST_BYTES = 8 * 1024 * 1024
+MAX_REQUEST_BYTES = 9 * 1024 * 1024
 
 #: Milliseconds that a broker may hold a reader's fetch until there are records. A partition that is not in
 #: the fetch under way waits for its end, and the embedded broker looks for records only now and then in it.

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     future_s: Annotated[float, Field(ge=0)] = Field(
         300.0, description="a click so far ahead of its append to the log is from a broken clock, seconds"
     )
-    max_clicks: Annotated[int, Field(ge=2, le=10_000)] = Field(
+    max_clicks: Annotated[int, Field(ge=2, le=1000)] = Field(
         200, description="a session past this is still answered, but grows no more and is not learnt"
     )
     close_idle: bool = Field(True, description="close sessions of a partition without traffic by the clock")
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     )
     exclude: Literal["none", "current", "session"] = Field(
         "current",
-        description="what an answer leaves out: nothing, the clicked item, the session's items",
+        description="what an answer leaves out: nothing, the session's last item, all of its items",
     )
     recommendations: Annotated[int, Field(ge=1, le=100)] = Field(20, description="items in an answer")
     neighbours: PositiveInt | None = Field(None, description="k, similar sessions used; default the preset's")

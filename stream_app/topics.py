@@ -14,6 +14,10 @@ MIB = 1024 * 1024
 #: one is counted as a dead letter instead of being refused to its producer.
 CLICK_BYTES = 2 * MIB
 
+#: Bytes of the largest session, answer and state: what ``max_clicks`` clicks of the longest names take as
+#: JSON at the worst (core.clicks.MAX_NAME_BYTES, six bytes for one that JSON escapes) is below it.
+SESSION_BYTES = 8 * MIB
+
 #: A dead letter is the record as it came with headers added, so it is larger than any click.
 DEAD_LETTER_BYTES = 4 * MIB
 
@@ -46,17 +50,20 @@ def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
     # The broker's own time: whether a click is from the future must not be judged by its producer's clock.
     append_time = {"message.timestamp.type": "LogAppendTime"}
     delete = {"cleanup.policy": "delete"}
+    large = {"max.message.bytes": str(SESSION_BYTES)}
     return {
         settings.clicks_topic: TopicShape(
             spread, copies, {**delete, **append_time, "max.message.bytes": str(CLICK_BYTES)}
         ),
-        settings.recommendations_topic: TopicShape(spread, copies, delete),
+        settings.recommendations_topic: TopicShape(spread, copies, {**delete, **large}),
         # One partition: its order is the order of the index, which is rebuilt from all of it.
-        settings.sessions_topic: TopicShape(1, copies, {**delete, **append_time, "retention.ms": "-1"}),
+        settings.sessions_topic: TopicShape(
+            1, copies, {**delete, **append_time, **large, "retention.ms": "-1"}
+        ),
         settings.dead_letters_topic: TopicShape(
             1, copies, {**delete, "max.message.bytes": str(DEAD_LETTER_BYTES)}
         ),
-        changelog_topic(settings): TopicShape(spread, copies, {"cleanup.policy": "compact"}),
+        changelog_topic(settings): TopicShape(spread, copies, {"cleanup.policy": "compact", **large}),
     }
 
 

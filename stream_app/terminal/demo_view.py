@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -257,7 +258,10 @@ def save_svg(state: DemoState, path: Path) -> None:
             color_system="truecolor",
         )
         console.print(render(state, width, height), height=height)
-    path.write_text(console.export_svg(title="nextclick demo"), encoding="utf-8")
+    svg = console.export_svg(title="nextclick demo")
+    # Fonts of the reader's own: a picture must not fetch anything.
+    svg = re.sub(r",\s*url\([^)]*\) format\([^)]*\)", "", svg).replace("Fira Code", "monospace")
+    path.write_text(svg, encoding="utf-8")
 
 
 def print_summary(lines: Sequence[tuple[str, str]]) -> None:

@@ -75,7 +75,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
 
     @app.agent(clicks, name="clicks")
     async def answer_clicks(stream: Any) -> None:
-        # Acknowledged by the runtime when all is written: a stream's own way acknowledges what failed, too.
+        # Finished by the runtime when all is written: a stream's own way acknowledges what failed, too.
         async for event in stream.noack().events():
             await runtime.submit(event)
 

@@ -113,7 +113,10 @@ class Runtime:
         records = [Record(r.offset, r.timestamp, r.key, r.value) for r in event.value]
         still_ours = self._ownership(message.tp, message.generation_id)
         if still_ours():
-            await self._processor(message.partition).submit(Run(records, still_ours, event.ack))
+            consumer = self._app.consumer
+            await self._processor(message.partition).submit(
+                Run(records, still_ours, lambda: consumer.finish(message))
+            )
 
     def assigned(self) -> None:
         """Note that partitions were assigned and their recovery begins."""

@@ -8,7 +8,8 @@ brought for one partition. This file leans on internals of the pinned faust-stre
 * ``perform_seek``: also says where the next run must begin. Between the moment a fetch is asked for and the
   moment it is delivered, a rebalance may have moved the reading position; records fetched across such a seek
   are dropped and the position is set again. Without that they would be skipped for good.
-* ``ack``, ``_filter_tps_with_pending_acks``, ``_new_offset``: commit up to the first unfinished run.
+* ``ack`` (and ``finish`` in its place), ``_filter_tps_with_pending_acks``, ``_new_offset``: commit up to the
+  first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
 * ``on_partitions_revoked``: forgets what is outstanding.
 * ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most.
@@ -174,12 +175,12 @@ class RunConsumer(faust_aiokafka.Consumer):
             self._seeks_ended += 1
 
     def ack(self, message: Message) -> bool:
-        """Mark a run as finished."""
-        if not self.in_runs(message.topic):
-            return bool(super().ack(message))
+        """Not for runs: a stream also acknowledges what it skips. See :meth:`finish`."""
+        return not self.in_runs(message.topic) and bool(super().ack(message))
+
+    def finish(self, message: Message) -> None:
+        """Mark a run as finished: everything that follows from it is written."""
         with ack_lock:
-            if message.acked:
-                return False
             message.acked = True
             self._unacked_messages.discard(message)
             runs = self._runs.get(message.tp, deque())
@@ -190,7 +191,6 @@ class RunConsumer(faust_aiokafka.Consumer):
                 self._finished[message.tp] = runs.popleft().after
             self._n_acked += 1
             notify(self._waiting_for_ack)
-            return True
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if not self.in_runs(tp.topic))

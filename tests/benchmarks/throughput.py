@@ -132,7 +132,7 @@ def main():
     cpu = {"faust_plain": [], "nextclick": []}
     with tempfile.TemporaryDirectory() as temporary, local_kafka(Path(temporary) / "kafka") as broker:
         for number in range(options.rounds):
-            for name in rates:
+            for name, measured in rates.items():
                 folder = Path(temporary) / f"{name}-{number}"
                 folder.mkdir()
                 names = {
@@ -148,7 +148,7 @@ def main():
                     **names,
                 )
                 rate, us = run_one(name, settings, folder, clicks)
-                rates[name].append(rate)
+                measured.append(rate)
                 cpu[name].append(us)
                 print(
                     f"round {number + 1} {name:12} {rate:10,.0f} clicks/s {us:8.0f} us CPU a click",

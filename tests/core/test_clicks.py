@@ -9,7 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.clicks import BAD_REASONS, MAX_TIME_MS, Click, encode_click, parse_click, parse_time_ms
+from core.clicks import (
+    BAD_REASONS,
+    MAX_ACTION_BYTES,
+    MAX_NAME_BYTES,
+    MAX_TIME_MS,
+    Click,
+    encode_click,
+    parse_click,
+    parse_time_ms,
+)
 from core.errors import BadClickError
 
 MAX_BYTES = 100_000
@@ -332,3 +341,25 @@ def test_any_number_or_text_is_a_time_or_a_bad_time(time):
         assert 0 <= parse_time_ms(time) <= MAX_TIME_MS
     except BadClickError as error:
         assert error.reason == "bad_time"  # noqa: PT017 -- both ways out are right
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        ("visitor", MAX_NAME_BYTES),
+        ("item", MAX_NAME_BYTES),
+        ("id", MAX_NAME_BYTES),
+        ("action", MAX_ACTION_BYTES),
+    ],
+)
+def test_a_name_has_a_longest_length_in_bytes(field, most):
+    """At the limit it is taken, a byte more is too large; a character may have several bytes."""
+    click = {"visitor": "v", "item": "i", "time": 1.0}
+    for name, fits in (("x" * most, True), ("x" * (most + 1), False), ("ü" * (most // 2 + 1), False)):
+        value = json.dumps({**click, field: name}).encode()
+        if fits:
+            assert getattr(parse_click(value, 1_000_000), field) == name
+        else:
+            with pytest.raises(BadClickError, match=f"{field} has .* expected at most {most}") as error:
+                parse_click(value, 1_000_000)
+            assert error.value.reason == "too_large"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, ScoringParameters, preset
+from core.popularity_kernels import rank_popular
 from core.scoring import Scorer, plain_popular
-from core.scoring_kernels import rank_popular, score_run
+from core.scoring_kernels import score_run
 from core.sessions import ClosedSession
 from core.upkeep_kernels import add_sessions
 from tests.oracles.slow_scoring import slow_score

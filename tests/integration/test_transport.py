@@ -141,6 +141,18 @@ def test_seeks_at_any_moment_lose_nothing(settings):
         wait_exact(settings, worker)
 
 
+def test_a_fetch_that_a_seek_overtakes_is_read_again(settings):
+    """Records fetched before a seek and delivered after it are dropped and read again: nothing is skipped."""
+    # Many small runs, so that some always wait for the agent.
+    settings = settings.model_copy(update={"max_run_clicks": 20, "commit_interval_s": 0.5})
+    create_topics(settings)
+    send_clicks(settings, messy_clicks(36, 4000))
+    script = [sys.executable, str(Path(__file__).with_name("crossing_worker.py"))]
+    with WorkerProcess(settings, command=script) as worker:
+        worker.start()
+        wait_exact(settings, worker)
+
+
 def test_a_log_with_transaction_markers_does_not_stall(settings):
     """Every transaction leaves a hole of one offset; clicks around holes are all answered, in order."""
     create_topics(settings)

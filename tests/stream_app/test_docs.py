@@ -40,7 +40,7 @@ def test_a_row_says_the_default_and_the_values_as_they_are_written():
     rows = {row[1].strip("`"): row[2:4] for row in settings_rows()}
     assert rows["session_timeout_s"] == ("`10`", "a number from 6 to 300")
     assert rows["gap_s"] == ("`1200`", "a number above 0")
-    assert rows["max_clicks"] == ("`200`", "a whole number from 2 to 10,000")
+    assert rows["max_clicks"] == ("`200`", "a whole number from 2 to 1,000")
     assert rows["idle_s"] == ("", "a number above 0")
     assert rows["close_idle"] == ("`true`", "`true`, `false`")
     assert rows["exclude"] == ("`current`", "`none`, `current`, `session`")

@@ -54,7 +54,7 @@ TOO_MUCH = [
     ("commit_interval_s", "60", "60.1"),
     ("partitions", "1000", "1001"),
     ("replication_factor", "16", "17"),
-    ("max_clicks", "10000", "10001"),
+    ("max_clicks", "1000", "1001"),
     ("max_value_bytes", "16777216", "16777217"),
     ("recommendations", "100", "101"),
     ("index_sessions", "100000000", "100000001"),

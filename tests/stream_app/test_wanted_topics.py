@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from core.answers import answer, encode_answer
+from core.clicks import MAX_ACTION_BYTES, MAX_NAME_BYTES, MAX_TIME_MS
+from core.scoring import Recommended
+from core.sessions import HeldClick, Session, WindowRules, close
+from core.step import Query, VisitorState
 from stream_app.settings import Settings
-from stream_app.topics import wanted_topics
+from stream_app.topics import SESSION_BYTES, wanted_topics
 
 
 def test_wanted_topics():
@@ -20,8 +27,25 @@ def test_wanted_topics():
     }
     assert {shape.replication for shape in wanted.values()} == {3}
     assert wanted["sessions"].configs["retention.ms"] == "-1"
-    assert wanted["shop-visitors-changelog"].configs == {"cleanup.policy": "compact"}
+    assert wanted["shop-visitors-changelog"].configs["cleanup.policy"] == "compact"
     assert wanted["views"].configs["message.timestamp.type"] == "LogAppendTime"
     assert int(wanted["dead-letters"].configs["max.message.bytes"]) > int(
         wanted["views"].configs["max.message.bytes"]
     )
+
+
+def test_the_largest_session_fits_into_its_topics():
+    """As many clicks of the longest names as may be held stay below what Kafka takes, in each form."""
+    most = Settings(max_clicks=1000, recommendations=100)
+    name, action = "\x01" * MAX_NAME_BYTES, "\x01" * MAX_ACTION_BYTES
+    held = tuple(HeldClick(MAX_TIME_MS, n, name, name, action) for n in range(most.max_clicks))
+    session = Session("9999-999999999999", held, MAX_TIME_MS, most.max_clicks)
+    closed = close(session, name, "gap", WindowRules(max_clicks=most.max_clicks))
+    query = Query(name, name, 1, 1, 1, session.id, (name,), "joined")
+    answered = answer(
+        query, 0, [Recommended(name, 1.0, "neighbours", 9, name)] * most.recommendations, 1, "vstan"
+    )
+    room = SESSION_BYTES - 4 * MAX_NAME_BYTES  # for the key and Kafka's own fields
+    assert len(msgspec.json.encode(closed)) < room
+    assert len(msgspec.msgpack.encode(VisitorState(1, session))) < room
+    assert len(encode_answer(answered)) < room

@@ -1,0 +1,62 @@
+"""Kernel of decayed popularity: counted anew from the newest sessions whenever the index has changed."""
+
+from __future__ import annotations
+
+from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Scratch
+from core.compiled import kernel
+from core.kernel_codes import POPULAR
+from core.ranking_kernels import next_stamp, take_best
+
+
+@kernel
+def rank_popular(
+    index: IndexArrays,
+    scratch: Scratch,
+    sessions: int,
+    weights: Floats,
+    size: int,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+) -> int:
+    """Rank items by decayed popularity.
+
+    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it. Where those have
+    fewer than ``size`` items, items of older sessions follow at the last weight, the newer first.
+
+    Args:
+        index: the index.
+        scratch: room to work in.
+        sessions: newest sessions that count.
+        weights: (sessions,) weight of a session by its age in sessions.
+        size: how many items to rank.
+        out_item: out: (size,) items, best first.
+        out_score: out: (size,) their scores.
+        out_source: out: (size,) POPULAR.
+
+    Returns:
+        How many items were ranked.
+    """
+    capacity = len(index.session_key)
+    held = index.meta[NEXT] - index.meta[FIRST]
+    touched = 0
+    for age in range(held):
+        if age >= sessions and touched >= size:
+            break
+        slot = (index.meta[NEXT] - 1 - age) % capacity
+        place = index.session_start[slot] - index.meta[POOL_BASE]
+        stamp = next_stamp(scratch)
+        weight = weights[min(age, len(weights) - 1)]
+        for step in range(index.session_length[slot]):
+            item = index.pool[place + step]
+            if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):
+                continue
+            scratch.seen[item] = stamp
+            if scratch.score[item] == 0.0:
+                scratch.touched[touched] = item
+                touched += 1
+            scratch.score[item] += weight
+    count = take_best(index, scratch, touched, size, 0, POPULAR, out_item, out_score, out_source)
+    for place in range(count):
+        scratch.rank[out_item[place]] = 0
+    return count
