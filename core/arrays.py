@@ -56,7 +56,6 @@ class Scratch(NamedTuple):
     similarity: Floats  # (S,)
     candidates: Int32s  # (S,) not zeroed
     keys: Floats  # (S,) not zeroed
-    ages: Int32s  # (S,) not zeroed
     place: Int32s  # (I,) 1 + place of an item among the query's newest distinct items
     score: Floats  # (I,)
     seen: Int32s  # (I,) stamp of the last neighbour that was seen to hold the item; never zeroed
@@ -95,7 +94,6 @@ def new_scratch(sessions: int, items: int) -> Scratch:
         similarity=np.zeros(sessions, np.float64),
         candidates=np.zeros(sessions, np.int32),
         keys=np.zeros(sessions, np.float64),
-        ages=np.zeros(sessions, np.int32),
         place=np.zeros(items, np.int32),
         score=np.zeros(items, np.float64),
         seen=np.zeros(items, np.int32),

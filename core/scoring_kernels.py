@@ -264,9 +264,9 @@ def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
         if similarity[slot] > least:
             above += 1
         elif similarity[slot] == least:
-            scratch.ages[equal] = (newest - slot) % capacity
+            scratch.keys[equal] = -((newest - slot) % capacity)  # a candidate's key is not needed again
             equal += 1
-    oldest = _kth_smallest(scratch.ages, equal, k - above)
+    oldest = -_kth_largest(scratch.keys, equal, k - above)
     kept = 0
     for at in range(found):
         slot = candidates[at]
@@ -290,31 +290,6 @@ def _kth_largest(values: Floats, n: int, k: int) -> float:
             while values[left] > pivot:
                 left += 1
             while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if at <= right:
-            high = right
-        elif at >= left:
-            low = left
-        else:
-            break
-    return values[at]
-
-
-@kernel
-def _kth_smallest(values: Int32s, n: int, k: int) -> int:
-    """The k-th smallest of the first n values, which it reorders."""
-    low, high, at = 0, n - 1, k - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] < pivot:
-                left += 1
-            while values[right] > pivot:
                 right -= 1
             if left <= right:
                 values[left], values[right] = values[right], values[left]
