@@ -75,6 +75,8 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
 
     @app.agent(clicks, name="clicks")
     async def answer_clicks(stream: Any) -> None:
+        # Before the first run is taken in hand: a rebalance waits for what is in hand.
+        await runtime.wait_until_learnt()
         # Finished by the runtime when all is written: a stream's own way acknowledges what failed, too.
         async for event in stream.noack().events():
             await runtime.submit(event)
@@ -149,6 +151,7 @@ def _set_up_logging(settings: Settings) -> None:
         stream=sys.stderr,
         force=True,
     )
+    logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints all of its bytecode
     if level > logging.DEBUG:
         # Faust and aiokafka ask about every message whether debug is on: 13 % of a worker's time.
         logging.disable(logging.DEBUG)

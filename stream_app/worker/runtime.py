@@ -106,9 +106,12 @@ class Runtime:
             await self._tools.outbox.close()
         self.telemetry.stop()
 
-    async def submit(self, event: Any) -> None:
-        """Take a run from the agent; it is acknowledged when its partition is done with it."""
+    async def wait_until_learnt(self) -> None:
+        """Wait until the index holds what its topic held at the start. No click is answered before."""
         await self._feed.wait_caught_up()
+
+    async def submit(self, event: Any) -> None:
+        """Take a run from the agent; it is finished when its partition is done with it."""
         message = event.message
         records = [Record(r.offset, r.timestamp, r.key, r.value) for r in event.value]
         still_ours = self._ownership(message.tp, message.generation_id)
