@@ -1,4 +1,8 @@
-"""The one way to compile a kernel: cached on disk, without the interpreter's lock, arithmetic as written."""
+"""The one way to compile a kernel: without the interpreter's lock, arithmetic as written, cached on disk.
+
+No fast-math: a sum is made in the order in which it is written, so that the same input gives the same bits
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,17 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function with numba on its first call; its type stays what it is written as.
+    """Compile a function that Python calls, on its first call; its type stays what it is written as.
 
-    No fast-math: a sum is made in the order in which it is written, so that the same input gives the same
-    bits everywhere.
+    The compiled code is kept on disk with all that it calls; :mod:`stream_app.compiled` says where. numba
+    compiles anew when this function's file changes, and does not see changes of what it calls.
     """
     return cast("Function", njit(cache=True, nogil=True)(function))
+
+
+def inner_kernel(function: Function) -> Function:
+    """Compile a function that only kernels call.
+
+    It gets no way in from Python, which would take longer to compile than the function itself.
+    """
+    return cast("Function", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.arrays import NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Scratch
-from core.compiled import kernel
+from core.compiled import inner_kernel
 
 
-@kernel
+@inner_kernel
 def next_stamp(scratch: Scratch) -> int:
     """A number that no item in ``scratch.seen`` carries yet."""
     if scratch.stamp[0] == 2_147_483_647:
@@ -16,7 +16,7 @@ def next_stamp(scratch: Scratch) -> int:
     return scratch.stamp[0]
 
 
-@kernel
+@inner_kernel
 def age_of_item(index: IndexArrays, item: int) -> int:
     """How many sessions are newer than the newest that holds the item."""
     capacity = len(index.session_key)
@@ -26,7 +26,7 @@ def age_of_item(index: IndexArrays, item: int) -> int:
     return ((index.meta[NEXT] - 1) % capacity - slot) % capacity
 
 
-@kernel
+@inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
     size = 1 << index.posting_class[item]
@@ -39,7 +39,7 @@ def last_place(index: IndexArrays, item: int) -> int:
     return -1
 
 
-@kernel
+@inner_kernel
 def newer(index: IndexArrays, a: int, b: int) -> bool:
     """Whether a ranks before b at equal scores: the newer, then the later in its newest session."""
     a_age, b_age = age_of_item(index, a), age_of_item(index, b)
@@ -48,7 +48,7 @@ def newer(index: IndexArrays, a: int, b: int) -> bool:
     return last_place(index, a) > last_place(index, b)
 
 
-@kernel
+@inner_kernel
 def take_best(
     index: IndexArrays,
     scratch: Scratch,

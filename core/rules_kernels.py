@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
-from core.compiled import kernel
+from core.compiled import inner_kernel
 from core.kernel_codes import P_N, P_RULE_SESSIONS, P_RULE_STEPS, RULES
 from core.ranking_kernels import next_stamp, take_best
 
@@ -16,7 +16,7 @@ from core.ranking_kernels import next_stamp, take_best
 RULE_SEEDS: Final = 10
 
 
-@kernel
+@inner_kernel
 def follow_rules(
     index: IndexArrays,
     scratch: Scratch,
@@ -72,7 +72,7 @@ def follow_rules(
     return filled
 
 
-@kernel
+@inner_kernel
 def followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
     """In how many of the seed's newest sessions the item follows it within the rules' reach."""
     mask = (1 << index.posting_class[seed]) - 1

@@ -11,7 +11,7 @@ import math
 from typing import Final
 
 from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
-from core.compiled import kernel
+from core.compiled import inner_kernel, kernel
 from core.kernel_codes import (
     DIV,
     EXPONENTIAL,
@@ -159,7 +159,7 @@ def score_run(
             scratch.place[considered[place]] = 0
 
 
-@kernel
+@inner_kernel
 def _consider(scratch: Scratch, items: Int32s, begin: int, end: int, last: int, considered: Int32s) -> int:
     """Put the newest ``last`` distinct known items of a query in ``considered``, newest first."""
     n = 0
@@ -174,7 +174,7 @@ def _consider(scratch: Scratch, items: Int32s, begin: int, end: int, last: int, 
     return n
 
 
-@kernel
+@inner_kernel
 def _bar(scratch: Scratch, items: Int32s, begin: int, end: int, exclude: int, value: int) -> None:
     """Mark or unmark what must not be recommended."""
     first = end
@@ -187,7 +187,7 @@ def _bar(scratch: Scratch, items: Int32s, begin: int, end: int, exclude: int, va
             scratch.barred[items[at]] = value
 
 
-@kernel
+@inner_kernel
 def position_weight(kind: int, distance: int, n: int, decay: float) -> float:
     """Weight of a query item; ``distance`` 0 is the newest of ``n``. See core.params.PositionWeight."""
     if kind == LINEAR:
@@ -203,13 +203,13 @@ def position_weight(kind: int, distance: int, n: int, decay: float) -> float:
     return 1.0
 
 
-@kernel
+@inner_kernel
 def _idf(index: IndexArrays, item: int) -> float:
     held = index.meta[NEXT] - index.meta[FIRST]
     return math.log(held / index.posting_count[item])
 
 
-@kernel
+@inner_kernel
 def _find_neighbours(
     index: IndexArrays,
     scratch: Scratch,
@@ -249,7 +249,7 @@ def _find_neighbours(
     return _keep_best(index, scratch, found, ints[P_K])
 
 
-@kernel
+@inner_kernel
 def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
     """Keep the k candidates of the largest similarity, the newer where equal; zero the others."""
     similarity, candidates = scratch.similarity, scratch.candidates
@@ -279,7 +279,7 @@ def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
     return kept
 
 
-@kernel
+@inner_kernel
 def _kth_largest(values: Floats, n: int, k: int) -> float:
     """The k-th largest of the first n values, which it reorders (quickselect, Hoare 1961)."""
     low, high, at = 0, n - 1, k - 1
@@ -304,7 +304,7 @@ def _kth_largest(values: Floats, n: int, k: int) -> float:
     return values[at]
 
 
-@kernel
+@inner_kernel
 def _score_neighbours(
     index: IndexArrays,
     scratch: Scratch,
@@ -361,7 +361,7 @@ def _score_neighbours(
     return touched, mass
 
 
-@kernel
+@inner_kernel
 def _add_prior(scratch: Scratch, popular: Int32s, popular_score: Floats, each: float, n_touched: int) -> int:
     """Add to each of the most popular items its share of the sessions times ``each``."""
     for place in range(min(len(popular), PRIOR_ITEMS)):
@@ -376,7 +376,7 @@ def _add_prior(scratch: Scratch, popular: Int32s, popular_score: Floats, each: f
     return n_touched
 
 
-@kernel
+@inner_kernel
 def _vouch(
     index: IndexArrays,
     scratch: Scratch,

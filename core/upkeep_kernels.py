@@ -20,7 +20,7 @@ from core.arrays import (
     Int32s,
     Int64s,
 )
-from core.compiled import kernel
+from core.compiled import inner_kernel, kernel
 
 #: Why `add_sessions` came back before the end of its batch.
 DONE: Final = 0
@@ -86,7 +86,7 @@ def add_sessions(
     return len(keys), DONE, n_freed
 
 
-@kernel
+@inner_kernel
 def _evict_oldest(index: IndexArrays, freed: Int32s, n_freed: int) -> int:
     meta = index.meta
     slot = meta[FIRST] % len(index.session_key)
@@ -107,19 +107,19 @@ def _evict_oldest(index: IndexArrays, freed: Int32s, n_freed: int) -> int:
     return n_freed
 
 
-@kernel
+@inner_kernel
 def _oldest(index: IndexArrays, item: int) -> int:
     return index.arena[index.posting_start[item] + index.posting_head[item]]
 
 
-@kernel
+@inner_kernel
 def _newest(index: IndexArrays, item: int) -> int:
     size = 1 << index.posting_class[item]
     last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
     return index.arena[index.posting_start[item] + last]
 
 
-@kernel
+@inner_kernel
 def _push(index: IndexArrays, item: int, slot: int) -> None:
     count = index.posting_count[item]
     if count and _newest(index, item) == slot:
@@ -134,7 +134,7 @@ def _push(index: IndexArrays, item: int, slot: int) -> None:
     index.posting_count[item] = count + 1
 
 
-@kernel
+@inner_kernel
 def _pop(index: IndexArrays, item: int) -> None:
     size = 1 << index.posting_class[item]
     index.posting_head[item] = (index.posting_head[item] + 1) & (size - 1)
@@ -145,7 +145,7 @@ def _pop(index: IndexArrays, item: int) -> None:
         index.posting_head[item] = 0
 
 
-@kernel
+@inner_kernel
 def _move(index: IndexArrays, item: int, block_class: int) -> None:
     """Give an item's posting list a block of another size."""
     old_class, old_start, head = (
@@ -169,13 +169,13 @@ def _move(index: IndexArrays, item: int, block_class: int) -> None:
     index.posting_head[item] = 0
 
 
-@kernel
+@inner_kernel
 def _free(index: IndexArrays, start: int, block_class: int) -> None:
     index.arena[start] = index.meta[FREE + block_class]
     index.meta[FREE + block_class] = start
 
 
-@kernel
+@inner_kernel
 def _arena_has_room(index: IndexArrays, items: Int32s, begin: int, end: int) -> bool:
     """Whether a session's items can be pushed even if no free block fits any of them."""
     need = 0
@@ -188,13 +188,13 @@ def _arena_has_room(index: IndexArrays, items: Int32s, begin: int, end: int) -> 
     return index.meta[ARENA_TOP] + need <= len(index.arena)
 
 
-@kernel
+@inner_kernel
 def _home(index: IndexArrays, key: int) -> int:
     mixed = np.uint64(key) * _HASH
     return np.int64((mixed >> np.uint64(20)) & np.uint64(len(index.key_table) - 1))
 
 
-@kernel
+@inner_kernel
 def _find(index: IndexArrays, key: int) -> int:
     """Place of a key in the table, or -1."""
     mask = len(index.key_table) - 1
@@ -206,7 +206,7 @@ def _find(index: IndexArrays, key: int) -> int:
     return -1
 
 
-@kernel
+@inner_kernel
 def _insert_key(index: IndexArrays, key: int, slot: int) -> None:
     mask = len(index.key_table) - 1
     at = _home(index, key)
@@ -215,7 +215,7 @@ def _insert_key(index: IndexArrays, key: int, slot: int) -> None:
     index.key_table[at] = slot
 
 
-@kernel
+@inner_kernel
 def _remove_key(index: IndexArrays, key: int) -> None:
     """Take a key out and close the gap (deletion with linear probing, Knuth vol. 3, 6.4, algorithm R)."""
     mask = len(index.key_table) - 1

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from stream_app.brokers import local_kafka
+from stream_app.compiled import use_cache
 from stream_app.settings import Settings
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+
+# Before any kernel is imported: numba's own cache does not notice a change in what a kernel calls.
+use_cache(Settings.model_fields["cache_dir"].default)
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
