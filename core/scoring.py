@@ -143,27 +143,20 @@ class Scorer:
             out_sessions,
             out_count,
         )
-        rows = zip(
-            out_item.tolist(),
-            out_score.tolist(),
-            out_source.tolist(),
-            out_with.tolist(),
-            out_sessions.tolist(),
-            strict=True,
+        # All queries' items in one go: most of what is left to do in Python.
+        given = np.arange(shape[1]) < out_count[:, np.newaxis]
+        recommended = list(
+            map(
+                Recommended,
+                map(names.__getitem__, out_item[given].tolist()),
+                out_score[given].tolist(),
+                map(SOURCES.__getitem__, out_source[given].tolist()),
+                out_sessions[given].tolist(),
+                [names[item] if item >= 0 else None for item in out_with[given].tolist()],
+            )
         )
-        return [
-            [
-                Recommended(
-                    names[row[0][at]],
-                    row[1][at],
-                    SOURCES[row[2][at]],
-                    row[4][at],
-                    names[row[3][at]] if row[3][at] >= 0 else None,
-                )
-                for at in range(count)
-            ]
-            for row, count in zip(rows, out_count.tolist(), strict=True)
-        ]
+        ends = np.cumsum(out_count).tolist()
+        return [recommended[end - count : end] for end, count in zip(ends, out_count.tolist(), strict=True)]
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
         """The ``size`` most popular items by decayed count, or as many as are known: ids and scores."""

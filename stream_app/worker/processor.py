@@ -154,8 +154,8 @@ class PartitionProcessor:
             swept = close_run(states, self._state, self._tools.rules, "idle")
         else:
             swept = self._sweep(nothing)
-        if swept.closed:
-            await self._write(nothing, swept, run)
+        if swept.closed and await self._write(nothing, swept, run) and len(swept.closed) == MOST_SWEPT:
+            self.tick(run.still_ours)  # there may be more
 
     def _sweep(self, result: RunResult) -> RunResult:
         """Close sessions that the watermark has passed."""
