@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.arrays import NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Scratch
 from core.compiled import inner_kernel
+from core.posting_kernels import newest_session
 
 
 @inner_kernel
@@ -20,18 +21,14 @@ def next_stamp(scratch: Scratch) -> int:
 def age_of_item(index: IndexArrays, item: int) -> int:
     """How many sessions are newer than the newest that holds the item."""
     capacity = len(index.session_key)
-    size = 1 << index.posting_class[item]
-    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
-    slot = index.arena[index.posting_start[item] + last]
+    slot = newest_session(index, item)
     return ((index.meta[NEXT] - 1) % capacity - slot) % capacity
 
 
 @inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
-    size = 1 << index.posting_class[item]
-    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
-    slot = index.arena[index.posting_start[item] + last]
+    slot = newest_session(index, item)
     place = index.session_start[slot] - index.meta[POOL_BASE]
     for step in range(index.session_length[slot] - 1, -1, -1):
         if index.pool[place + step] == item:

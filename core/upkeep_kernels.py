@@ -21,6 +21,7 @@ from core.arrays import (
     Int64s,
 )
 from core.compiled import inner_kernel, kernel
+from core.posting_kernels import newest_session, oldest_session
 
 #: Why `add_sessions` came back before the end of its batch.
 DONE: Final = 0
@@ -95,7 +96,7 @@ def _evict_oldest(index: IndexArrays, freed: Int32s, n_freed: int) -> int:
     for at in range(place, place + length):
         item = index.pool[at]
         # A session stands once in a posting list however often it holds the item.
-        if index.posting_count[item] and _oldest(index, item) == slot:
+        if index.posting_count[item] and oldest_session(index, item) == slot:
             _pop(index, item)
             if index.posting_count[item] == 0:
                 freed[n_freed] = item
@@ -108,21 +109,9 @@ def _evict_oldest(index: IndexArrays, freed: Int32s, n_freed: int) -> int:
 
 
 @inner_kernel
-def _oldest(index: IndexArrays, item: int) -> int:
-    return index.arena[index.posting_start[item] + index.posting_head[item]]
-
-
-@inner_kernel
-def _newest(index: IndexArrays, item: int) -> int:
-    size = 1 << index.posting_class[item]
-    last = (index.posting_head[item] + index.posting_count[item] - 1) & (size - 1)
-    return index.arena[index.posting_start[item] + last]
-
-
-@inner_kernel
 def _push(index: IndexArrays, item: int, slot: int) -> None:
     count = index.posting_count[item]
-    if count and _newest(index, item) == slot:
+    if count and newest_session(index, item) == slot:
         return
     if index.posting_class[item] < 0:
         _move(index, item, _SMALLEST_CLASS)

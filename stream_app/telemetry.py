@@ -8,7 +8,6 @@ together.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
@@ -111,10 +110,6 @@ class Telemetry:
             server.server_close()
             thread.join(timeout=2)
             self._server = None
-
-    def on_scrape(self, metric: Gauge, value: Callable[[], float]) -> None:
-        """Have a gauge computed when it is read."""
-        metric.set_function(value)
 
 
 def read_metrics(text: str) -> dict[str, float]:

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 import faust
 import msgspec
-from faust.types import TP
 from rocksdict import WriteBatch
 
 from core.errors import StateError
@@ -144,10 +143,6 @@ class VisitorTable:
                 batch.put(key, value)
         batch.put(store.offset_key, str(changelog_offset).encode())
         self._db(partition).write(batch)
-
-    def changelog_tp(self, partition: int) -> TP:
-        """The changelog's partition."""
-        return TP(self.changelog, partition)
 
     def _db(self, partition: int) -> Any:
         # Asked for each time: Faust closes it when the partition is revoked.
