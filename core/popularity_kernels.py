@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Scratch
+from core.arrays import NEXT, Floats, IndexArrays, Int32s, Scratch
 from core.compiled import kernel
 from core.kernel_codes import POPULAR
 from core.ranking_kernels import next_stamp, take_best
+from core.session_kernels import held_sessions, item_at, items_of
 
 
 @kernel
@@ -38,17 +39,17 @@ def rank_popular(
         How many items were ranked.
     """
     capacity = len(index.session_key)
-    held = index.meta[NEXT] - index.meta[FIRST]
+    held = held_sessions(index)
     touched = 0
     for age in range(held):
         if age >= sessions and touched >= size:
             break
         slot = (index.meta[NEXT] - 1 - age) % capacity
-        place = index.session_start[slot] - index.meta[POOL_BASE]
+        place, length = items_of(index, slot)
         stamp = next_stamp(scratch)
         weight = weights[min(age, len(weights) - 1)]
-        for step in range(index.session_length[slot]):
-            item = index.pool[place + step]
+        for step in range(length):
+            item = item_at(index.pool, place + step)
             if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):
                 continue
             scratch.seen[item] = stamp

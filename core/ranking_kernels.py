@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from core.arrays import NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Scratch
+from core.arrays import Floats, IndexArrays, Int32s, Scratch
 from core.compiled import inner_kernel
 from core.posting_kernels import newest_session
+from core.session_kernels import age_of, item_at, items_of, newest_slot
 
 
 @inner_kernel
@@ -20,18 +21,16 @@ def next_stamp(scratch: Scratch) -> int:
 @inner_kernel
 def age_of_item(index: IndexArrays, item: int) -> int:
     """How many sessions are newer than the newest that holds the item."""
-    capacity = len(index.session_key)
-    slot = newest_session(index, item)
-    return ((index.meta[NEXT] - 1) % capacity - slot) % capacity
+    return age_of(newest_session(index, item), newest_slot(index), len(index.session_key))
 
 
 @inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
     slot = newest_session(index, item)
-    place = index.session_start[slot] - index.meta[POOL_BASE]
-    for step in range(index.session_length[slot] - 1, -1, -1):
-        if index.pool[place + step] == item:
+    place, length = items_of(index, slot)
+    for step in range(length - 1, -1, -1):
+        if item_at(index.pool, place + step) == item:
             return step
     return -1
 

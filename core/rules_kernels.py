@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
+from core.arrays import Floats, IndexArrays, Int32s, Int64s, Scratch
 from core.compiled import inner_kernel
 from core.kernel_codes import P_N, P_RULE_SESSIONS, P_RULE_STEPS, RULES
+from core.posting_kernels import newest_posting, slot_at
 from core.ranking_kernels import next_stamp, take_best
+from core.session_kernels import item_at, items_of
 
 #: Items whose sequential rules are followed where neighbours do not fill an answer.
 RULE_SEEDS: Final = 10
@@ -40,18 +42,17 @@ def follow_rules(
     seeds = min(RULE_SEEDS, (1 if n else 0) + count)
     for number in range(seeds):
         seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
-        mask = (1 << index.posting_class[seed]) - 1
-        head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
-        for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
-            slot = index.arena[start + ((head + at) & mask)]
-            place = index.session_start[slot] - index.meta[POOL_BASE]
-            length = index.session_length[slot]
+        start, size, at, held = newest_posting(index, seed)
+        for _ in range(min(held, ints[P_RULE_SESSIONS])):
+            slot = slot_at(index.arena, start + at)
+            at = at - 1 if at > 0 else size - 1
+            place, length = items_of(index, slot)
             anchor = length - 1
-            while index.pool[place + anchor] != seed:
+            while item_at(index.pool, place + anchor) != seed:
                 anchor -= 1
             stamp = next_stamp(scratch)
             for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-                item = index.pool[place + step]
+                item = item_at(index.pool, place + step)
                 if scratch.seen[item] == stamp or scratch.barred[item] or scratch.rank[item]:
                     continue
                 scratch.seen[item] = stamp
@@ -75,18 +76,17 @@ def follow_rules(
 @inner_kernel
 def followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
     """In how many of the seed's newest sessions the item follows it within the rules' reach."""
-    mask = (1 << index.posting_class[seed]) - 1
-    head, held, start = index.posting_head[seed], index.posting_count[seed], index.posting_start[seed]
+    start, size, at, held = newest_posting(index, seed)
     sessions = 0
-    for at in range(max(0, held - ints[P_RULE_SESSIONS]), held):
-        slot = index.arena[start + ((head + at) & mask)]
-        place = index.session_start[slot] - index.meta[POOL_BASE]
-        length = index.session_length[slot]
+    for _ in range(min(held, ints[P_RULE_SESSIONS])):
+        slot = slot_at(index.arena, start + at)
+        at = at - 1 if at > 0 else size - 1
+        place, length = items_of(index, slot)
         anchor = length - 1
-        while index.pool[place + anchor] != seed:
+        while item_at(index.pool, place + anchor) != seed:
             anchor -= 1
         for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-            if index.pool[place + step] == item:
+            if item_at(index.pool, place + step) == item:
                 sessions += 1
                 break
     return sessions

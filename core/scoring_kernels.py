@@ -2,7 +2,7 @@
 
 Each step is the formula of :mod:`core.params`; ``tests/oracles/slow_scoring.py`` says the same slowly and
 obviously, and a property test holds the two together to the last bit. Sums run in a fixed order: query items
-from the newest, posting lists from the oldest looked at, neighbours in the order in which they were found.
+and posting lists from the newest, neighbours in the order in which they were found.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s, Int64s, Scratch
+from core.arrays import Floats, IndexArrays, Int32s, Int64s, Scratch
 from core.compiled import inner_kernel, kernel
 from core.kernel_codes import (
     DIV,
@@ -37,8 +37,10 @@ from core.kernel_codes import (
     R_RECENCY_S,
     R_SCORE_DECAY,
 )
+from core.posting_kernels import newest_posting, slot_at
 from core.ranking_kernels import next_stamp, take_best
 from core.rules_kernels import follow_rules
+from core.session_kernels import age_of, end_of, held_sessions, item_at, items_of, newest_slot
 
 #: Most popular items that the prior counts for.
 PRIOR_ITEMS: Final = 200
@@ -205,8 +207,7 @@ def position_weight(kind: int, distance: int, n: int, decay: float) -> float:
 
 @inner_kernel
 def _idf(index: IndexArrays, item: int) -> float:
-    held = index.meta[NEXT] - index.meta[FIRST]
-    return math.log(held / index.posting_count[item])
+    return math.log(held_sessions(index) / index.posting_count[item])
 
 
 @inner_kernel
@@ -229,10 +230,10 @@ def _find_neighbours(
             weight *= _idf(index, item) ** reals[R_IDF_SIMILARITY]
         if weight <= 0.0:
             continue
-        mask = (1 << index.posting_class[item]) - 1
-        head, count, start = index.posting_head[item], index.posting_count[item], index.posting_start[item]
-        for at in range(max(0, count - ints[P_M]), count):
-            slot = index.arena[start + ((head + at) & mask)]
+        start, size, at, count = newest_posting(index, item)
+        for _ in range(min(count, ints[P_M])):
+            slot = slot_at(index.arena, start + at)
+            at = at - 1 if at > 0 else size - 1
             if similarity[slot] == 0.0:
                 candidates[found] = slot
                 found += 1
@@ -240,9 +241,9 @@ def _find_neighbours(
     for at in range(found):
         slot = candidates[at]
         if ints[P_COSINE]:
-            similarity[slot] /= math.sqrt(float(n) * index.session_length[slot])
+            similarity[slot] /= math.sqrt(float(n) * items_of(index, slot)[1])
         if reals[R_RECENCY_S] > 0.0:
-            age = max(0.0, time - index.session_end[slot])
+            age = max(0.0, time - end_of(index, slot))
             similarity[slot] *= math.exp(-age / reals[R_RECENCY_S])
     if found <= ints[P_K]:
         return found
@@ -254,7 +255,7 @@ def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
     """Keep the k candidates of the largest similarity, the newer where equal; zero the others."""
     similarity, candidates = scratch.similarity, scratch.candidates
     capacity = len(similarity)
-    newest = (index.meta[NEXT] - 1) % capacity
+    newest = newest_slot(index)
     for at in range(found):
         scratch.keys[at] = similarity[candidates[at]]
     least = _kth_largest(scratch.keys, found, k)
@@ -264,14 +265,15 @@ def _keep_best(index: IndexArrays, scratch: Scratch, found: int, k: int) -> int:
         if similarity[slot] > least:
             above += 1
         elif similarity[slot] == least:
-            scratch.keys[equal] = -((newest - slot) % capacity)  # a candidate's key is not needed again
+            scratch.keys[equal] = -age_of(slot, newest, capacity)  # a candidate's key is not needed again
             equal += 1
     oldest = -_kth_largest(scratch.keys, equal, k - above)
     kept = 0
     for at in range(found):
         slot = candidates[at]
-        age = (newest - slot) % capacity
-        if similarity[slot] > least or (similarity[slot] == least and age <= oldest):
+        if similarity[slot] > least or (
+            similarity[slot] == least and age_of(slot, newest, capacity) <= oldest
+        ):
             candidates[kept] = slot
             kept += 1
         else:
@@ -324,18 +326,17 @@ def _score_neighbours(
         slot = scratch.candidates[at]
         similarity = scratch.similarity[slot]
         scratch.similarity[slot] = 0.0
-        place = index.session_start[slot] - index.meta[POOL_BASE]
-        length = index.session_length[slot]
+        place, length = items_of(index, slot)
         shared, anchor = n + 1, 0
         for step in range(length):
-            in_query = scratch.place[index.pool[place + step]]
+            in_query = scratch.place[item_at(index.pool, place + step)]
             if 0 < in_query <= shared:
                 shared, anchor = in_query, step
         base = similarity * position_weight(ints[P_SCORE], shared - 1, n, reals[R_SCORE_DECAY])
         mass += base
         stamp = next_stamp(scratch)
         for step in range(length - 1, -1, -1):
-            item = index.pool[place + step]
+            item = item_at(index.pool, place + step)
             if scratch.seen[item] == stamp:
                 continue
             scratch.seen[item] = stamp
@@ -397,18 +398,17 @@ def _vouch(
     """
     for at in range(n_kept):
         slot = scratch.candidates[at]
-        place = index.session_start[slot] - index.meta[POOL_BASE]
-        length = index.session_length[slot]
+        place, length = items_of(index, slot)
         stamp, n_shared = next_stamp(scratch), 0
         for step in range(length):
-            item = index.pool[place + step]
+            item = item_at(index.pool, place + step)
             if scratch.place[item] and scratch.seen[item] != stamp:
                 scratch.seen[item] = stamp
                 scratch.shared[n_shared] = scratch.place[item] - 1
                 n_shared += 1
         stamp = next_stamp(scratch)
         for step in range(length):
-            item = index.pool[place + step]
+            item = item_at(index.pool, place + step)
             if scratch.rank[item] and scratch.seen[item] != stamp:
                 scratch.seen[item] = stamp
                 for other in range(n_shared):

@@ -1,7 +1,7 @@
 """The slow, obvious twin of the scorer: plain Python over plain lists, straight from core.params' text.
 
-It keeps sums in the same order as the kernels (query items from the newest; sessions from the oldest looked
-at; neighbours as found), because floating-point sums depend on it and ties must fall the same way.
+It keeps sums in the same order as the kernels (query items and sessions from the newest; neighbours as
+found), because floating-point sums depend on it and ties must fall the same way.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
         if p.idf_similarity > 0:
             weight *= idf(item) ** p.idf_similarity
         if weight > 0:
-            for number in holding[item][-p.sessions_per_item :]:
+            for number in reversed(holding[item][-p.sessions_per_item :]):
                 similarity[number] = similarity.get(number, 0.0) + weight
     for number in similarity:
         items, end = sessions[number]
@@ -104,7 +104,7 @@ def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[R
         taken = barred | {r.item for r in answer}
         scores, seed_of = {}, {}
         for number, seed in enumerate(seeds):
-            for session in holding[seed][-p.rule_sessions :]:
+            for session in reversed(holding[seed][-p.rule_sessions :]):
                 for item, distance in followers(sessions[session][0], seed, p.rule_steps):
                     if item not in taken:
                         scores[item] = scores.get(item, 0.0) + 1.0 / ((number + 1) * distance)
