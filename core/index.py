@@ -174,6 +174,7 @@ class SessionIndex:
             posting_class=grown(arrays.posting_class, size, -1),
             posting_head=grown(arrays.posting_head, size),
             posting_count=grown(arrays.posting_count, size),
+            item_clicks=grown(arrays.item_clicks, size),
         )
 
 

@@ -4,31 +4,46 @@ from __future__ import annotations
 
 from typing import Final
 
-# Kinds of position weight, in the order of core.params.POSITION_WEIGHTS.
+# Kinds of weight, in the order of core.params.POSITION_WEIGHTS and STEP_WEIGHTS.
 SAME: Final = 0
 LINEAR: Final = 1
 QUADRATIC: Final = 2
 LOG: Final = 3
 DIV: Final = 4
 EXPONENTIAL: Final = 5
+WSKNN: Final = 6
 
-# Sources of a recommended item.
+# Samplings, in the order of core.params.SAMPLINGS.
+RECENT: Final = 0
+RANDOM: Final = 1
+COMMON: Final = 2
+WEIGHTED: Final = 3
+
+# Sources of a recommended item, in the order of core.scoring.SOURCES.
 NEIGHBOURS: Final = 0
 RULES: Final = 1
 POPULAR: Final = 2
+SESSION: Final = 3
 
 # Places in the integer parameters.
 P_N: Final = 0
 P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
 P_K: Final = 2
 P_M: Final = 3
-P_LAST: Final = 4
-P_POSITION: Final = 5
-P_SCORE: Final = 6
-P_COSINE: Final = 7
-P_RULE_STEPS: Final = 8
-P_RULE_SESSIONS: Final = 9
-INT_PARAMETERS: Final = 10
+P_SAMPLE: Final = 4
+P_SAMPLING: Final = 5
+P_LAST: Final = 6
+P_POSITION: Final = 7
+P_SCORE: Final = 8
+P_REPEATS: Final = 9
+P_ASSOCIATION: Final = 10
+P_RULE: Final = 11
+P_RULE_STEPS: Final = 12
+P_RULE_SESSIONS: Final = 13
+P_FURTHER: Final = 14
+P_IDF_CLICKS: Final = 15
+P_BLENDS: Final = 16
+INT_PARAMETERS: Final = 17
 
 # Places in the real parameters.
 R_POSITION_DECAY: Final = 0
@@ -37,6 +52,16 @@ R_IDF_SIMILARITY: Final = 2
 R_RECENCY_S: Final = 3
 R_DISTANCE_DECAY: Final = 4
 R_BEFORE: Final = 5
-R_IDF_SCORE: Final = 6
-R_PRIOR: Final = 7
-REAL_PARAMETERS: Final = 8
+R_IDF_BASE: Final = 6
+R_IDF_SCORE: Final = 7
+R_PRIOR: Final = 8
+R_NEIGHBOURS: Final = 9
+R_RULES: Final = 10
+R_RULE_DECAY: Final = 11
+R_REMINDER: Final = 12
+R_REMINDER_DECAY: Final = 13
+R_POPULAR: Final = 14
+R_FURTHER: Final = 15
+R_LENGTH_POWER: Final = 16
+R_DAMPING: Final = 17
+REAL_PARAMETERS: Final = 18

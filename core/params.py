@@ -1,43 +1,69 @@
-"""The scorer's parameters: one parametrised method, and the published ones as presets of it.
+"""The engine's parameters: one parametrised method, and the published ones as presets of it.
 
-For a session of clicked items and an index of closed sessions:
+For a session of clicked items (the query) and an index of closed sessions:
 
-* The *similarity* of an indexed session is the sum, over the distinct items that it shares with the newest
-  ``last_clicks`` items of the query, of the item's position weight times its idf to the power
-  ``idf_similarity``; divided, for ``cosine``, by the root of the product of both lengths; times
-  ``exp(-age / recency_s)``. Only the newest ``sessions_per_item`` sessions of each item are looked at.
-* The ``neighbours`` most similar sessions are the neighbours; ties go to the newer.
-* The *score* of an item is the sum, over the neighbours that hold it, of similarity times the score weight of
-  the newest shared item times ``exp(-distance / distance_decay)``, where distance is in positions from that
-  shared item within the neighbour; times ``before_weight`` when the item stands before the shared one.
-  Then it is multiplied by ``1 + idf_score * idf``.
-* With a ``popularity_prior`` of a, the 200 most popular items get a times the average neighbour's similarity
-  times the share of the recent sessions that hold them: as if that many neighbours were drawn from everybody.
-  It steadies the answers while few sessions are known (additive smoothing towards the prior; Manning,
-  Raghavan and Schuetze, "Introduction to Information Retrieval", 2008, section 12.2.2).
-* idf of an item is ``ln(sessions in the index / sessions that hold the item)``.
+**Candidates** are the newest ``sessions_per_item`` sessions of each of the distinct items in the newest
+``last_clicks`` clicks of the query; of them all, with a ``sample_size``, only so many, by ``sampling``.
 
-Sources: VS-kNN, Ludewig and Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 28
-(2018), section 3.2; STAN, Garg et al., "Sequence and time aware neighborhood for session-based
-recommendations", SIGIR 2019; VSTAN, Ludewig et al., "Empirical analysis of session-based recommendation
-algorithms", UMUAI 31 (2021). The presets take the methods' shape; exact reproductions of reference
-implementations are compared in tests as they are added.
+The **similarity** of a candidate is the sum, over the items that it shares with the query, of the item's
+``position_weight`` times its idf to the power ``idf_similarity``; divided by the candidate's length to the
+power ``length_power``; times ``exp(-age / recency_s)``. The ``neighbours`` most similar candidates are the
+neighbours; ties go to the newer.
+
+The **score** of an item is the sum, over the neighbours that hold it, of similarity times the
+``score_weight`` of the newest shared item times ``exp(-distance / distance_decay)``, where distance is in
+clicks from that shared item within the neighbour; times ``before_weight`` when the item stands before the
+shared one. An item that a neighbour holds several times counts once, where it stands last, unless
+``repeats``. Then it is multiplied by ``idf_base + idf_score * idf`` and by the number of sessions that hold
+it to the power of minus ``popularity_damping``.
+
+With a ``popularity_prior`` of a, the 200 most popular items get a times the average neighbour's similarity
+times the share of the recent sessions that hold them: as if that many neighbours were drawn from everybody.
+It steadies the answers while few sessions are known (additive smoothing towards the prior; Manning,
+Raghavan and Schuetze, "Introduction to Information Retrieval", 2008, section 12.2.2).
+
+**Rules**: an item's *followers* are the items that stand at most ``rule_steps`` clicks after it (``rules`` is
+``sequential``) or anywhere (``association``) in the newest ``rule_sessions`` sessions that hold it. A
+sequential rule weighs the sum of ``rule_weight`` of the distance over all such pairs of clicks, an
+association rule their number.
+
+The **blend** divides the neighbours' scores by the largest of them and multiplies by ``neighbour_share``, and
+adds: the rules of the clicked item divided by the largest, times ``rule_share``; each click of the query,
+``reminder_share`` times ``exp(-distance / reminder_decay)``; the decayed popularity of the most popular items
+divided by the largest, times ``popular_share``. At last, where ``further_share`` is not 0, each of the best
+``further_items`` items hands on its score times ``further_share`` to its followers, in proportion to their
+rules. Where all shares but the neighbours' are 0, scores are not divided.
+
+idf of an item is ``ln(sessions in the index / its count)``, where its count is the sessions that hold it, or
+with ``idf_of = clicks`` its clicks in them.
 """
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from core.errors import InvalidParameterError
 
-#: Weight of an item by its distance d from the newest click (0 = newest) among n considered items.
-#: ``same`` 1; ``linear`` 1 - 0.1 d, not below 0; ``quadratic`` ((n - d) / n)^2; ``log`` 1 / log10(d + 1.7),
-#: the newest not above 1; ``div`` 1 / (d + 1); ``exponential`` exp(-d / position_decay).
-PositionWeight = Literal["same", "linear", "quadratic", "log", "div", "exponential"]
+#: Weight of a query item that stands d clicks before the newest of n clicks: ``same`` 1; ``linear``
+#: 1 - 0.1 d, not below 0; ``quadratic`` ((n - d) / n)^2; ``log`` 1 / log10(d + 1.7); ``div`` (n - d) / n;
+#: ``exponential`` exp(-d / position_decay); ``wsknn`` (n - d + 1) / n.
+PositionWeight = Literal["same", "linear", "quadratic", "log", "div", "exponential", "wsknn"]
 POSITION_WEIGHTS: Final[tuple[PositionWeight, ...]] = (
+    "same",
+    "linear",
+    "quadratic",
+    "log",
+    "div",
+    "exponential",
+    "wsknn",
+)
+
+#: Weight of something s steps away, s from 1: ``same`` 1; ``linear`` 1 - 0.1 s, not below 0; ``quadratic``
+#: 1 / s^2; ``log`` 1 / log10(s + 1.7); ``div`` 1 / s; ``exponential`` exp(-(s - 1) / decay).
+StepWeight = Literal["same", "linear", "quadratic", "log", "div", "exponential"]
+STEP_WEIGHTS: Final[tuple[StepWeight, ...]] = (
     "same",
     "linear",
     "quadratic",
@@ -49,28 +75,61 @@ POSITION_WEIGHTS: Final[tuple[PositionWeight, ...]] = (
 Exclude = Literal["none", "current", "session"]
 EXCLUDES: Final[tuple[Exclude, ...]] = ("none", "current", "session")
 
+#: Which candidates a ``sample_size`` keeps: the newest; those with the smallest hash of their end and the
+#: query's time; those with most items in common; those of the largest weight that the caller gives.
+#: Ties go to the newer.
+Sampling = Literal["recent", "random", "common", "weighted"]
+SAMPLINGS: Final[tuple[Sampling, ...]] = ("recent", "random", "common", "weighted")
+
+Rules = Literal["sequential", "association"]
+RULES: Final[tuple[Rules, ...]] = ("sequential", "association")
+
+IdfOf = Literal["sessions", "clicks"]
+IDF_OF: Final[tuple[IdfOf, ...]] = ("sessions", "clicks")
+
 _RANGES: Final = {
     "neighbours": (1, 1_000_000),
-    "sessions_per_item": (1, 10_000_000),
+    "sessions_per_item": (1, 100_000_000),
+    "sample_size": (0, 100_000_000),
     "last_clicks": (1, 10_000),
     "recommendations": (1, 1000),
     "position_decay": (1e-6, 1e9),
     "score_decay": (1e-6, 1e9),
+    "length_power": (0.0, 2.0),
     "recency_s": (0.0, 1e12),
     "distance_decay": (0.0, 1e9),
     "before_weight": (0.0, 10.0),
     "idf_similarity": (0.0, 10.0),
+    "idf_base": (0.0, 1000.0),
     "idf_score": (0.0, 1000.0),
+    "popularity_damping": (0.0, 2.0),
     "popularity_prior": (0.0, 1e6),
-    "rule_steps": (1, 100),
-    "rule_sessions": (1, 10_000_000),
+    "neighbour_share": (0.0, 1000.0),
+    "rule_share": (0.0, 1000.0),
+    "rule_decay": (1e-6, 1e9),
+    "rule_steps": (1, 10_000),
+    "rule_sessions": (1, 100_000_000),
+    "reminder_share": (0.0, 1000.0),
+    "reminder_decay": (1e-6, 1e9),
+    "popular_share": (0.0, 1000.0),
+    "further_share": (0.0, 1000.0),
+    "further_items": (1, 100),
     "popularity_sessions": (1, 100_000_000),
-    "popularity_half_life": (1.0, 1e9),
+    "popularity_half_life": (1.0, 1e12),
+}
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "position_weight": POSITION_WEIGHTS,
+    "score_weight": STEP_WEIGHTS,
+    "rule_weight": STEP_WEIGHTS,
+    "exclude": EXCLUDES,
+    "sampling": SAMPLINGS,
+    "rules": RULES,
+    "idf_of": IDF_OF,
 }
 
 
 class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All parameters of the scorer; closed and checked.
+    """All parameters of the engine; closed and checked.
 
     Args:
         name: how answers name these parameters.
@@ -78,21 +137,37 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         exclude: items that an answer leaves out: ``none``, the session's last item (``current``), or all
             of the ``session``'s.
         neighbours: k, similar sessions used; 1 to 1,000,000.
-        sessions_per_item: m, newest sessions of an item that are looked at; 1 to 10,000,000.
-        last_clicks: L, newest distinct items of the query used; 1 to 10,000.
-        position_weight: of a query item in the similarity.
-        position_decay: positions after which an ``exponential`` position weight has fallen to 1/e.
-        score_weight: of the newest shared item in the score.
-        score_decay: the same for an ``exponential`` score weight.
-        cosine: divide the similarity by the root of the product of both lengths.
+        sessions_per_item: m, newest sessions of an item that are looked at; 1 to 100,000,000.
+        sample_size: candidates that are compared, over all items; 0: all of them.
+        sampling: which candidates those are; see :data:`Sampling`.
+        last_clicks: L, newest clicks of the query used; 1 to 10,000.
+        position_weight: of a query item in the similarity; see :data:`PositionWeight`.
+        position_decay: clicks after which an ``exponential`` position weight has fallen to 1/e.
+        score_weight: of the newest shared item in the score; see :data:`StepWeight`.
+        score_decay: steps after which an ``exponential`` score weight has fallen to 1/e.
+        length_power: power of the neighbour's clicks that its similarity is divided by; 0.5 is the cosine.
         idf_similarity: power of the idf of a shared item; 0 switches it off.
+        idf_of: what an item's count is, in every idf; see the module.
         recency_s: age at which a neighbour's similarity has fallen to 1/e, seconds; 0 switches it off.
-        distance_decay: distance in the neighbour at which a score has fallen to 1/e; 0 switches it off.
+        distance_decay: clicks in the neighbour at which a score has fallen to 1/e; 0 switches it off.
         before_weight: weight of an item that stands before the shared item in the neighbour; 1 for none.
-        idf_score: how much a rare item's score is raised: times 1 + idf_score * idf.
+        repeats: count an item as often as a neighbour holds it.
+        idf_base: see the module; 1 but for methods that multiply by the bare idf.
+        idf_score: how much a rare item's score is raised: times idf_base + idf_score * idf.
+        popularity_damping: power of the item's sessions that its score is divided by; 0 switches it off.
         popularity_prior: how many average neighbours plain popularity weighs; 0 switches it off.
-        rule_steps: how many positions after an item a sequential rule reaches; 1 to 100.
-        rule_sessions: newest sessions of an item that its sequential rules are counted over.
+        neighbour_share: weight of the neighbours in the blend; 0: none are looked for.
+        rule_share: weight of the clicked item's rules in the blend; 0: they only fill short answers.
+        rules: ``sequential`` or ``association``.
+        rule_weight: of the distance of a sequential rule's clicks; see :data:`StepWeight`.
+        rule_decay: steps after which an ``exponential`` rule weight has fallen to 1/e.
+        rule_steps: how many clicks after an item a sequential rule reaches; 1 to 10,000.
+        rule_sessions: newest sessions of an item that its rules are counted over.
+        reminder_share: weight of an item that the query holds already, for each of its clicks.
+        reminder_decay: clicks back at which that has fallen to 1/e.
+        popular_share: weight of plain popularity in the blend; 0: it only fills short answers.
+        further_share: how much of a good item's score its followers get; 0 switches it off.
+        further_items: best items whose rules are followed.
         popularity_sessions: newest sessions of the index that popularity is counted over.
         popularity_half_life: age in sessions at which a session counts half for popularity.
 
@@ -105,20 +180,36 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     exclude: Exclude = "current"
     neighbours: int = 500
     sessions_per_item: int = 1000
+    sample_size: int = 0
+    sampling: Sampling = "recent"
     last_clicks: int = 50
     position_weight: PositionWeight = "exponential"
     position_decay: float = 2.0
-    score_weight: PositionWeight = "same"
+    score_weight: StepWeight = "same"
     score_decay: float = 2.0
-    cosine: bool = False
+    length_power: float = 0.0
     idf_similarity: float = 0.0
+    idf_of: IdfOf = "sessions"
     recency_s: float = 0.0
     distance_decay: float = 0.0
     before_weight: float = 1.0
+    repeats: bool = False
+    idf_base: float = 1.0
     idf_score: float = 0.0
+    popularity_damping: float = 0.0
     popularity_prior: float = 0.0
+    neighbour_share: float = 1.0
+    rule_share: float = 0.0
+    rules: Rules = "sequential"
+    rule_weight: StepWeight = "div"
+    rule_decay: float = 2.0
     rule_steps: int = 10
     rule_sessions: int = 500
+    reminder_share: float = 0.0
+    reminder_decay: float = 1e9
+    popular_share: float = 0.0
+    further_share: float = 0.0
+    further_items: int = 10
     popularity_sessions: int = 20_000
     popularity_half_life: float = 5000.0
 
@@ -126,71 +217,26 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
             # Written so that NaN is refused too.
-            if not least <= value <= most:
-                raise InvalidParameterError(f"{name} is {value}, expected {least} to {most}")
-        for name, known in (
-            ("position_weight", POSITION_WEIGHTS),
-            ("score_weight", POSITION_WEIGHTS),
-            ("exclude", EXCLUDES),
-        ):
+            if not isinstance(value, int | float) or not least <= value <= most:
+                raise InvalidParameterError(f"{name} is {value!r}, expected {least} to {most}")
+        for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
-                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}, expected one of {known}")
+                raise InvalidParameterError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}"
+                )
+        if self.idf_base == 0.0 and self.idf_score == 0.0:
+            raise InvalidParameterError("idf_base and idf_score are both 0, so that every score would be 0")
+        if not any(
+            (self.neighbour_share, self.rule_share, self.reminder_share, self.popular_share),
+        ):
+            raise InvalidParameterError(
+                "neighbour_share, rule_share, reminder_share and popular_share are all 0: nothing would score"
+            )
+
+    @property
+    def blends(self) -> bool:
+        """Whether anything but the neighbours scores, so that scores are divided by the largest."""
+        return any((self.rule_share, self.reminder_share, self.popular_share, self.further_share))
 
 
-PRESETS: Final[dict[str, ScoringParameters]] = {
-    # Settings of the published comparison on yoochoose: k 500, sample 5000, quadratic, div, idf 5.
-    "vsknn": ScoringParameters(
-        name="vsknn",
-        neighbours=500,
-        sessions_per_item=5000,
-        position_weight="quadratic",
-        score_weight="div",
-        idf_score=5.0,
-    ),
-    # The decays' lengths were chosen on the last day of the yoochoose slice's training data.
-    "vstan": ScoringParameters(
-        name="vstan",
-        neighbours=500,
-        sessions_per_item=2500,
-        position_weight="exponential",
-        position_decay=2.0,
-        score_weight="exponential",
-        score_decay=1.0,
-        cosine=True,
-        idf_similarity=0.5,
-        recency_s=15 * 86_400.0,
-        distance_decay=5.0,
-        before_weight=0.8,
-        idf_score=1.0,
-    ),
-    # For baskets, whose order says nothing: sessions as sets, compared by cosine, rare items count more.
-    # Chosen on 12,000 baskets of the demo's data from the 60,000th on; the demo begins with the first.
-    "baskets": ScoringParameters(
-        name="baskets",
-        neighbours=100,
-        sessions_per_item=5000,
-        last_clicks=200,
-        position_weight="same",
-        score_weight="same",
-        cosine=True,
-        idf_similarity=2.0,
-        popularity_prior=40.0,
-    ),
-}
-
-
-def preset(name: str, **changes: Any) -> ScoringParameters:
-    """A preset, with some parameters changed; changes of None are left alone.
-
-    Raises:
-        InvalidParameterError: no such preset or parameter (with the nearest known name), or out of range.
-    """
-    if name not in PRESETS:
-        raise InvalidParameterError(f"no preset {name!r}, expected one of {', '.join(PRESETS)}")
-    given = {key: value for key, value in changes.items() if value is not None}
-    for key in given:
-        if key not in ScoringParameters.__struct_fields__:
-            near = difflib.get_close_matches(key, ScoringParameters.__struct_fields__, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InvalidParameterError(f"no scoring parameter {key!r}{hint}")
-    return msgspec.structs.replace(PRESETS[name], **given)
+from core.presets import PRESETS, preset  # noqa: E402, F401

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from core.arrays import Floats, IndexArrays, Int32s, Scratch
+from core.arrays import Floats, IndexArrays, Int32s
 from core.compiled import inner_kernel
 from core.posting_kernels import newest_session
-from core.session_kernels import age_of, item_at, items_of, newest_slot
+from core.session_kernels import age_of, capacity_of, item_at, items_of, newest_slot
 
 
 @inner_kernel
-def next_stamp(scratch: Scratch) -> int:
-    """A number that no item in ``scratch.seen`` carries yet."""
-    if scratch.stamp[0] == 2_147_483_647:
-        scratch.seen[:] = 0
-        scratch.stamp[0] = 0
-    scratch.stamp[0] += 1
-    return scratch.stamp[0]
-
-
-@inner_kernel
-def age_of_item(index: IndexArrays, item: int) -> int:
-    """How many sessions are newer than the newest that holds the item."""
-    return age_of(newest_session(index, item), newest_slot(index), len(index.session_key))
+def ready_stamps(stamp: Int32s, seen: Int32s, wanted: int) -> None:
+    """Make sure that ``stamp`` can be raised so many times without coming to a number that is in ``seen``."""
+    if stamp[0] > 2_147_483_647 - wanted:
+        for item in range(len(seen)):
+            seen[item] = 0
+        stamp[0] = 0
 
 
 @inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
-    slot = newest_session(index, item)
-    place, length = items_of(index, slot)
+    place, length = items_of(index, newest_session(index, item))
     for step in range(length - 1, -1, -1):
         if item_at(index.pool, place + step) == item:
             return step
@@ -38,7 +30,9 @@ def last_place(index: IndexArrays, item: int) -> int:
 @inner_kernel
 def newer(index: IndexArrays, a: int, b: int) -> bool:
     """Whether a ranks before b at equal scores: the newer, then the later in its newest session."""
-    a_age, b_age = age_of_item(index, a), age_of_item(index, b)
+    newest, capacity = newest_slot(index), capacity_of(index)
+    a_age = age_of(newest_session(index, a), newest, capacity)
+    b_age = age_of(newest_session(index, b), newest, capacity)
     if a_age != b_age:
         return a_age < b_age
     return last_place(index, a) > last_place(index, b)
@@ -47,28 +41,31 @@ def newer(index: IndexArrays, a: int, b: int) -> bool:
 @inner_kernel
 def take_best(
     index: IndexArrays,
-    scratch: Scratch,
+    scores: Floats,
+    touched: Int32s,
     n_touched: int,
-    n: int,
     begin: int,
-    source: int,
+    end: int,
     out_item: Int32s,
     out_score: Floats,
-    out_source: Int32s,
 ) -> int:
-    """Rank the touched items into places ``begin`` to ``n`` of an answer and clear their scores."""
+    """Rank the touched items into places ``begin`` to ``end`` of an answer; return the place after the last.
+
+    Scores are left as they are.
+    """
     count = begin
+    if end <= begin:
+        return count
     for at in range(n_touched):
-        item = scratch.touched[at]
-        score = scratch.score[item]
-        scratch.score[item] = 0.0
+        item = touched[at]
+        score = scores[item]
         # Scores are compared here, not in a function: a call that hands on the whole index costs more than
         # all the comparisons of an answer.
-        if count == n:
-            least = out_score[n - 1]
-            if score < least or (score == least and not newer(index, item, out_item[n - 1])):
+        if count == end:
+            least = out_score[end - 1]
+            if score < least or (score == least and not newer(index, item, out_item[end - 1])):
                 continue
-        place = count if count < n else n - 1
+        place = count if count < end else end - 1
         while place > begin:
             other = out_score[place - 1]
             if score < other or (score == other and not newer(index, item, out_item[place - 1])):
@@ -78,9 +75,6 @@ def take_best(
             place -= 1
         out_item[place] = item
         out_score[place] = score
-        if count < n:
+        if count < end:
             count += 1
-    for place in range(begin, count):
-        out_source[place] = source
-        scratch.rank[out_item[place]] = place + 1
     return count

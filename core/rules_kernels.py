@@ -1,92 +1,80 @@
-"""Kernels of sequential rules: what followed an item in the sessions that hold it.
+"""Kernels of rules: what follows an item in the sessions that hold it.
 
 No table of rules is kept: the posting lists have all that is needed, and an evicted session leaves nothing.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from core.arrays import Floats, IndexArrays, Int32s, Int64s, Scratch
+from core.arrays import Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
-from core.kernel_codes import P_N, P_RULE_SESSIONS, P_RULE_STEPS, RULES
+from core.kernel_codes import P_ASSOCIATION, P_RULE, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_DECAY
 from core.posting_kernels import newest_posting, slot_at
-from core.ranking_kernels import next_stamp, take_best
+from core.scratch import Scratch
 from core.session_kernels import item_at, items_of
-
-#: Items whose sequential rules are followed where neighbours do not fill an answer.
-RULE_SEEDS: Final = 10
+from core.weight_kernels import step_weight
 
 
 @inner_kernel
-def follow_rules(
+def add_rules(
     index: IndexArrays,
     scratch: Scratch,
     ints: Int64s,
-    considered: Int32s,
-    n: int,
-    count: int,
-    out_item: Int32s,
-    out_score: Floats,
-    out_source: Int32s,
-    out_with: Int32s,
-    out_sessions: Int32s,
+    reals: Floats,
+    seed: int,
+    factor: float,
+    touched: int,
 ) -> int:
-    """Fill an answer by sequential rules: what followed the clicked item and the best items found so far.
+    """Add an item's rules times ``factor`` to ``rule_score``; items that have a rank are left out.
 
-    A rule from a seed to an item weighs 1 / distance for each of the newest sessions in which the item
-    followed the seed within ``rule_steps`` positions, divided by the seed's place. An item's seed, for the
-    explanation, is the first that reaches it.
+    An item's seed, for the explanation, is the first that reaches it.
+
+    Returns:
+        How many items are in ``rule_touched``, of which there were ``touched`` before.
     """
-    touched = 0
-    seeds = min(RULE_SEEDS, (1 if n else 0) + count)
-    for number in range(seeds):
-        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
-        start, size, at, held = newest_posting(index, seed)
-        for _ in range(min(held, ints[P_RULE_SESSIONS])):
-            slot = slot_at(index.arena, start + at)
-            at = at - 1 if at > 0 else size - 1
-            place, length = items_of(index, slot)
-            anchor = length - 1
-            while item_at(index.pool, place + anchor) != seed:
-                anchor -= 1
-            stamp = next_stamp(scratch)
-            for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-                item = item_at(index.pool, place + step)
-                if scratch.seen[item] == stamp or scratch.barred[item] or scratch.rank[item]:
+    pool = index.pool
+    start, size, at, held = newest_posting(index, seed)
+    for _ in range(min(held, ints[P_RULE_SESSIONS])):
+        place, length = items_of(index, slot_at(index.arena, start + at))
+        at = at - 1 if at > 0 else size - 1
+        for anchor in range(length):
+            if item_at(pool, place + anchor) != seed:
+                continue
+            first, last = anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])
+            if ints[P_ASSOCIATION]:
+                first, last = 0, length
+            for step in range(first, last):
+                item = item_at(pool, place + step)
+                if step == anchor or scratch.rank[item] != 0:
                     continue
-                scratch.seen[item] = stamp
-                if scratch.score[item] == 0.0:
-                    scratch.touched[touched] = item
+                score = factor
+                if not ints[P_ASSOCIATION]:
+                    score *= step_weight(ints[P_RULE], step - anchor, reals[R_RULE_DECAY])
+                if score <= 0.0:
+                    continue
+                if scratch.rule_score[item] == 0.0:
+                    scratch.rule_touched[touched] = item
                     touched += 1
-                    scratch.seed[item] = number + 1
-                scratch.score[item] += 1.0 / ((number + 1) * (step - anchor))
-    filled = take_best(index, scratch, touched, ints[P_N], count, RULES, out_item, out_score, out_source)
-    for place in range(count, filled):
-        item = out_item[place]
-        number = scratch.seed[item] - 1
-        seed = considered[0] if number == 0 and n else out_item[number - (1 if n else 0)]
-        out_with[place] = seed
-        out_sessions[place] = followers(index, ints, seed, item)
-    for at in range(touched):
-        scratch.seed[scratch.touched[at]] = 0
-    return filled
+                    if scratch.seed[item] == 0:
+                        scratch.seed[item] = seed + 1
+                scratch.rule_score[item] += score
+    return touched
 
 
 @inner_kernel
 def followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
-    """In how many of the seed's newest sessions the item follows it within the rules' reach."""
+    """How many of the seed's newest sessions have the rule from the seed to the item."""
+    pool = index.pool
+    reach = 1 << 30 if ints[P_ASSOCIATION] else ints[P_RULE_STEPS]
     start, size, at, held = newest_posting(index, seed)
     sessions = 0
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        slot = slot_at(index.arena, start + at)
+        place, length = items_of(index, slot_at(index.arena, start + at))
         at = at - 1 if at > 0 else size - 1
-        place, length = items_of(index, slot)
-        anchor = length - 1
-        while item_at(index.pool, place + anchor) != seed:
-            anchor -= 1
-        for step in range(anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])):
-            if item_at(index.pool, place + step) == item:
+        since = reach + 1  # clicks since the seed
+        for step in range(length):
+            here = item_at(pool, place + step)
+            if here == item and (since <= reach or (ints[P_ASSOCIATION] and item != seed)):
                 sessions += 1
                 break
+            since = 1 if here == seed else since + 1
     return sessions

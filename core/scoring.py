@@ -3,48 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final, Literal
 
 import msgspec
 import numpy as np
 
-from core.arrays import Floats, Int32s, Scratch, new_scratch
+from core.arrays import Floats, Int32s
+from core.blend_kernels import POPULAR_ITEMS
+from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.kernel_codes import (
     INT_PARAMETERS,
-    P_COSINE,
+    P_ASSOCIATION,
+    P_BLENDS,
     P_EXCLUDE,
+    P_FURTHER,
+    P_IDF_CLICKS,
     P_K,
     P_LAST,
     P_M,
     P_N,
     P_POSITION,
+    P_REPEATS,
+    P_RULE,
     P_RULE_SESSIONS,
     P_RULE_STEPS,
+    P_SAMPLE,
+    P_SAMPLING,
     P_SCORE,
     R_BEFORE,
+    R_DAMPING,
     R_DISTANCE_DECAY,
+    R_FURTHER,
+    R_IDF_BASE,
     R_IDF_SCORE,
     R_IDF_SIMILARITY,
+    R_LENGTH_POWER,
+    R_NEIGHBOURS,
+    R_POPULAR,
     R_POSITION_DECAY,
     R_PRIOR,
     R_RECENCY_S,
+    R_REMINDER,
+    R_REMINDER_DECAY,
+    R_RULE_DECAY,
+    R_RULES,
     R_SCORE_DECAY,
     REAL_PARAMETERS,
 )
-from core.params import EXCLUDES, POSITION_WEIGHTS, ScoringParameters
+from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
 from core.popularity_kernels import rank_popular
-from core.scoring_kernels import PRIOR_ITEMS, score_run
+from core.scoring_kernels import Popular, Queries, Ranked, score_run
+from core.scratch import TABLE, Scratch, new_scratch
 from core.sessions import ClosedSession
+from core.weight_kernels import Tables
 
 #: Where a recommended item comes from.
-Source = Literal["neighbours", "rules", "popular"]
-SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular")
-
-#: Distances whose decay is computed once.
-DECAYS: Final = 256
+Source = Literal["neighbours", "rules", "popular", "session"]
+SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular", "session")
 
 #: A weight never falls to nothing, or an old session would look like none.
 _LEAST_WEIGHT: Final = 1e-300
@@ -57,10 +75,10 @@ class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, rename={"shar
         item: its name.
         score: higher is better; comparable within one source only.
         source: ``neighbours``: sessions like this one have it; ``rules``: it followed an item of this session
-            or of this answer; ``popular``: many recent sessions have it.
+            or of this answer; ``session``: it is in this session; ``popular``: many recent sessions have it.
         sessions: how many sessions vouch: neighbours with both items, sessions in which one followed the
             other, or all sessions that hold it.
-        shared: the item that vouches for it; None for popular ones.
+        shared: the item that vouches for it; None for popular ones and those of the session itself.
     """
 
     item: str
@@ -76,28 +94,36 @@ class Scorer:
     Args:
         index: the index; it must not change during a call.
         parameters: of the method.
+        session_weight: (max_sessions,) a weight for each slot of the index, for ``sampling = "weighted"``.
+
+    Raises:
+        InvalidParameterError: the sampling goes by weights, and there are none, or not one for each slot.
     """
 
-    def __init__(self, index: SessionIndex, parameters: ScoringParameters) -> None:
+    def __init__(
+        self, index: SessionIndex, parameters: ScoringParameters, session_weight: Floats | None = None
+    ) -> None:
+        if parameters.sampling == "weighted" and (
+            session_weight is None or len(session_weight) != index.max_sessions
+        ):
+            raise InvalidParameterError(
+                "sampling is weighted, so a weight for each of the index's "
+                f"{index.max_sessions} slots is needed; {0 if session_weight is None else len(session_weight)} came"
+            )
         self.index = index
         self.parameters = parameters
-        self._scratch = new_scratch(index.max_sessions, len(index.arrays.posting_start))
+        self._session_weight = np.empty(0) if session_weight is None else session_weight
+        self._longest = 64
+        self._scratch = new_scratch(parameters, index.max_sessions, len(index.arrays.posting_start), 64)
         self._ints, self._reals = _as_arrays(parameters)
+        self._tables = _tables(parameters)
         # Not by numpy's vector power, whose last bit depends on the machine.
+        counted = min(parameters.popularity_sessions, index.max_sessions)
         self._age_weights: Floats = np.array(
-            [
-                max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT)
-                for age in range(parameters.popularity_sessions)
-            ]
+            [max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT) for age in range(counted)]
         )
         # Summed one after the other, as an item's score is.
         self._age_mass: Floats = np.array(list(accumulate(self._age_weights.tolist())))
-        self._decays: Floats = np.array(
-            [
-                math.exp(-d / parameters.distance_decay)
-                for d in range(DECAYS if parameters.distance_decay else 0)
-            ]
-        )
         self._popular: tuple[Int32s, Floats] = (np.empty(0, np.int32), np.empty(0, np.float64))
         self._popular_of = (-1, 0)  # index state and size that the list was ranked for
 
@@ -113,50 +139,67 @@ class Scorer:
         """
         if not queries:
             return []
-        ids, names = self.index.ids, self.index.names
-        longest = max(1, *(len(items) for items, _ in queries))
-        popular, popular_score = self.popular(max(PRIOR_ITEMS, self.parameters.recommendations + longest))
-        starts = np.zeros(len(queries) + 1, np.int64)
-        np.cumsum([len(items) for items, _ in queries], out=starts[1:])
-        shape = (len(queries), self.parameters.recommendations)
-        out_item, out_source = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
-        out_with, out_sessions = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
-        out_score, out_count = np.zeros(shape, np.float64), np.zeros(len(queries), np.int32)
-        score_run(
-            self.index.arrays,
-            self._ready_scratch(),
-            self._ints,
-            self._reals,
-            self._decays,
-            np.array([ids.get(item, -1) for items, _ in queries for item in items], np.int32),
-            starts,
-            np.array([time for _, time in queries], np.float64),
-            popular,
-            popular_score,
-            self._popular_mass(),
-            np.empty(longest, np.int32),
-            np.zeros(shape[1] * longest, np.int32),
-            out_item,
-            out_score,
-            out_source,
-            out_with,
-            out_sessions,
-            out_count,
-        )
+        names, ranked = self.index.names, self.rank(self.numbered(queries))
         # All queries' items in one go: most of what is left to do in Python.
-        given = np.arange(shape[1]) < out_count[:, np.newaxis]
+        given = np.arange(self.parameters.recommendations) < ranked.count[:, np.newaxis]
         recommended = list(
             map(
                 Recommended,
-                map(names.__getitem__, out_item[given].tolist()),
-                out_score[given].tolist(),
-                map(SOURCES.__getitem__, out_source[given].tolist()),
-                out_sessions[given].tolist(),
-                [names[item] if item >= 0 else None for item in out_with[given].tolist()],
+                map(names.__getitem__, ranked.item[given].tolist()),
+                ranked.score[given].tolist(),
+                map(SOURCES.__getitem__, ranked.source[given].tolist()),
+                ranked.sessions[given].tolist(),
+                [names[item] if item >= 0 else None for item in ranked.shared[given].tolist()],
             )
         )
-        ends = np.cumsum(out_count).tolist()
-        return [recommended[end - count : end] for end, count in zip(ends, out_count.tolist(), strict=True)]
+        ends = np.cumsum(ranked.count).tolist()
+        return [
+            recommended[end - count : end] for end, count in zip(ends, ranked.count.tolist(), strict=True)
+        ]
+
+    def numbered(self, queries: Sequence[tuple[Sequence[str], float]]) -> Queries:
+        """The queries with the index's numbers of their items; -1 for items that it does not hold."""
+        ids = self.index.ids
+        starts = np.zeros(len(queries) + 1, np.int64)
+        np.cumsum([len(items) for items, _ in queries], out=starts[1:])
+        return Queries(
+            items=np.array([ids.get(item, -1) for items, _ in queries for item in items], np.int32),
+            starts=starts,
+            times=np.array([time for _, time in queries], np.float64),
+        )
+
+    def rank(self, queries: Queries) -> Ranked:
+        """Answer numbered queries by item numbers: what :meth:`score` does, without Python objects.
+
+        Args:
+            queries: numbers of items as of now; see :meth:`numbered`.
+        """
+        starts = queries.starts.tolist()
+        longest = max([1, *(end - begin for begin, end in zip(starts, starts[1:], strict=False))])
+        scratch = self._ready_scratch(longest)
+        n = self.parameters.recommendations
+        items, scores = self.popular(max(POPULAR_ITEMS, n + longest))
+        shape = (len(queries.times), n)
+        ranked = Ranked(
+            item=np.empty(shape, np.int32),
+            score=np.empty(shape, np.float64),
+            source=np.empty(shape, np.int32),
+            shared=np.empty(shape, np.int32),
+            sessions=np.empty(shape, np.int32),
+            count=np.empty(shape[0], np.int32),
+        )
+        score_run(
+            self.index.arrays,
+            scratch,
+            self._ints,
+            self._reals,
+            self._tables,
+            self._session_weight,
+            queries,
+            Popular(items, scores, self._popular_mass()),
+            ranked,
+        )
+        return ranked
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
         """The ``size`` most popular items by decayed count, or as many as are known: ids and scores."""
@@ -166,20 +209,19 @@ class Scorer:
             items, scores = np.empty(size, np.int32), np.empty(size, np.float64)
             n = rank_popular(
                 self.index.arrays,
-                self._ready_scratch(),
-                self.parameters.popularity_sessions,
+                self._ready_scratch(1),
+                len(self._age_weights),
                 self._age_weights,
                 size,
                 items,
                 scores,
-                np.empty(size, np.int32),
             )
             self._popular, self._popular_of = (items[:n], scores[:n]), (state, size)
         return self._popular
 
     def _popular_mass(self) -> float:
         """The popularity of an item that every counted session holds."""
-        counted = min(self.index.sessions, self.parameters.popularity_sessions)
+        counted = min(self.index.sessions, len(self._age_mass))
         return float(self._age_mass[counted - 1]) if counted else 1.0
 
     def warm_up(self) -> None:
@@ -189,41 +231,84 @@ class Scorer:
             ClosedSession(f"0-{n}", "", ("a", "b", "c"), (n, n, n), n, n, "gap", 3, actions=())
             for n in range(3)
         )
-        Scorer(index, self.parameters).score([(("a",), 1.0), ((), 1.0)])
+        weight = np.zeros(2) if self.parameters.sampling == "weighted" else None
+        Scorer(index, self.parameters, weight).score([(("a",), 1.0), ((), 1.0)])
 
-    def _ready_scratch(self) -> Scratch:
-        """Scratch for the index as it is; made anew where the index has room for more items than before."""
+    def _ready_scratch(self, clicks: int) -> Scratch:
+        """Scratch for the index as it is and queries so long; made anew where there was room for less."""
         items = len(self.index.arrays.posting_start)
-        if len(self._scratch.place) < items:
-            self._scratch = new_scratch(self.index.max_sessions, items)
+        if clicks > self._longest or len(self._scratch.place) < items:
+            while self._longest < clicks:
+                self._longest *= 2
+            self._scratch = new_scratch(self.parameters, self.index.max_sessions, items, self._longest)
         return self._scratch
 
 
 def plain_popular(index: SessionIndex, size: int) -> list[str]:
     """The items that most held sessions have, without decay: the floor that a recommender must beat."""
     counts = index.arrays.posting_count[: len(index.names)]
-    order = np.argsort(-counts, kind="stable")[:size]
-    return [index.names[item] for item in order.tolist() if counts[item] > 0]
+    held = np.flatnonzero(counts)
+    best = held[np.lexsort((held, -counts[held]))][:size]
+    return [index.names[item] for item in best]
 
 
-def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
-    ints, reals = np.zeros(INT_PARAMETERS, np.int64), np.zeros(REAL_PARAMETERS, np.float64)
-    ints[P_N] = parameters.recommendations
-    ints[P_EXCLUDE] = EXCLUDES.index(parameters.exclude)
-    ints[P_K] = parameters.neighbours
-    ints[P_M] = parameters.sessions_per_item
-    ints[P_LAST] = parameters.last_clicks
-    ints[P_POSITION] = POSITION_WEIGHTS.index(parameters.position_weight)
-    ints[P_SCORE] = POSITION_WEIGHTS.index(parameters.score_weight)
-    ints[P_COSINE] = parameters.cosine
-    ints[P_RULE_STEPS] = parameters.rule_steps
-    ints[P_RULE_SESSIONS] = parameters.rule_sessions
-    reals[R_POSITION_DECAY] = parameters.position_decay
-    reals[R_SCORE_DECAY] = parameters.score_decay
-    reals[R_IDF_SIMILARITY] = parameters.idf_similarity
-    reals[R_RECENCY_S] = parameters.recency_s
-    reals[R_DISTANCE_DECAY] = parameters.distance_decay
-    reals[R_BEFORE] = parameters.before_weight
-    reals[R_IDF_SCORE] = parameters.idf_score
-    reals[R_PRIOR] = parameters.popularity_prior
+def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
+    p = parameters
+    ints = np.zeros(INT_PARAMETERS, np.int64)
+    for place, value in {
+        P_N: p.recommendations,
+        P_EXCLUDE: EXCLUDES.index(p.exclude),
+        P_K: p.neighbours,
+        P_M: p.sessions_per_item,
+        P_SAMPLE: p.sample_size,
+        P_SAMPLING: SAMPLINGS.index(p.sampling),
+        P_LAST: p.last_clicks,
+        P_POSITION: POSITION_WEIGHTS.index(p.position_weight),
+        P_SCORE: STEP_WEIGHTS.index(p.score_weight),
+        P_REPEATS: p.repeats,
+        P_ASSOCIATION: p.rules == "association",
+        P_RULE: STEP_WEIGHTS.index(p.rule_weight),
+        P_RULE_STEPS: p.rule_steps,
+        P_RULE_SESSIONS: p.rule_sessions,
+        P_FURTHER: p.further_items,
+        P_IDF_CLICKS: p.idf_of == "clicks",
+        P_BLENDS: p.blends,
+    }.items():
+        ints[place] = value
+    reals = np.zeros(REAL_PARAMETERS, np.float64)
+    for place, real in {
+        R_POSITION_DECAY: p.position_decay,
+        R_SCORE_DECAY: p.score_decay,
+        R_IDF_SIMILARITY: p.idf_similarity,
+        R_RECENCY_S: p.recency_s,
+        R_DISTANCE_DECAY: p.distance_decay,
+        R_BEFORE: p.before_weight,
+        R_IDF_BASE: p.idf_base,
+        R_IDF_SCORE: p.idf_score,
+        R_PRIOR: p.popularity_prior,
+        R_NEIGHBOURS: p.neighbour_share,
+        R_RULES: p.rule_share,
+        R_RULE_DECAY: p.rule_decay,
+        R_REMINDER: p.reminder_share,
+        R_REMINDER_DECAY: p.reminder_decay,
+        R_POPULAR: p.popular_share,
+        R_FURTHER: p.further_share,
+        R_LENGTH_POWER: p.length_power,
+        R_DAMPING: p.popularity_damping,
+    }.items():
+        reals[place] = real
     return ints, reals
+
+
+def _tables(parameters: ScoringParameters) -> Tables:
+    p = parameters
+    return Tables(
+        distance=_table(lambda d: math.exp(-d / p.distance_decay), on=p.distance_decay > 0),
+        length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
+        damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
+        log=_table(lambda count: math.log(max(count, 1)), on=True),
+    )
+
+
+def _table(weight: Callable[[int], float], *, on: bool) -> Floats:
+    return np.array([weight(n) for n in range(TABLE)] if on else [], np.float64)

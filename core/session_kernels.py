@@ -31,9 +31,15 @@ def end_of(index: IndexArrays, slot: int) -> float:
 
 
 @inner_kernel
+def capacity_of(index: IndexArrays) -> int:
+    """How many slots there are."""
+    return len(index.session_end)
+
+
+@inner_kernel
 def newest_slot(index: IndexArrays) -> int:
     """Slot of the newest session."""
-    return (index.meta[NEXT] - 1) % len(index.session_end)
+    return (index.meta[NEXT] - 1) % capacity_of(index)
 
 
 @inner_kernel
@@ -41,3 +47,9 @@ def age_of(slot: int, newest: int, capacity: int) -> int:
     """How many sessions have come since the one in this slot; ``newest`` is :func:`newest_slot`."""
     age = newest - slot
     return age if age >= 0 else age + capacity
+
+
+@inner_kernel
+def clicks_of_item(index: IndexArrays, item: int) -> int:
+    """How many clicks of the held sessions are on the item."""
+    return index.item_clicks[item]

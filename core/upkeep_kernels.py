@@ -79,6 +79,7 @@ def add_sessions(
             item = items[at]
             index.pool[place] = item
             place += 1
+            index.item_clicks[item] += 1
             _push(index, item, slot)
         meta[POOL_TAIL] += length
         meta[CLICKS] += length
@@ -95,6 +96,7 @@ def _evict_oldest(index: IndexArrays, freed: Int32s, n_freed: int) -> int:
     length = index.session_length[slot]
     for at in range(place, place + length):
         item = index.pool[at]
+        index.item_clicks[item] -= 1
         # A session stands once in a posting list however often it holds the item.
         if index.posting_count[item] and oldest_session(index, item) == slot:
             _pop(index, item)

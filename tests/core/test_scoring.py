@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, ScoringParameters, preset
+from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, STEP_WEIGHTS, ScoringParameters, preset
 from core.popularity_kernels import rank_popular
 from core.scoring import Scorer, plain_popular
 from core.scoring_kernels import score_run
@@ -25,25 +25,44 @@ def closed(number, items, end_ms=None, **fields):
     return ClosedSession(f"0-{number}", "v", tuple(items), times, end, end, "gap", len(items), **fields)
 
 
+decays = st.sampled_from([0.5, 2.0, 10.0])
+shares = st.sampled_from([0.0, 0.0, 0.4, 1.0])
 parameters = st.builds(
     ScoringParameters,
     recommendations=st.integers(1, 8),
     exclude=st.sampled_from(EXCLUDES),
     neighbours=st.integers(1, 12),
     sessions_per_item=st.integers(1, 10),
+    sample_size=st.sampled_from([0, 1, 3, 8]),
+    sampling=st.sampled_from(["recent", "random", "common"]),
     last_clicks=st.integers(1, 5),
     position_weight=st.sampled_from(POSITION_WEIGHTS),
-    position_decay=st.sampled_from([0.5, 2.0, 10.0]),
-    score_weight=st.sampled_from(POSITION_WEIGHTS),
-    cosine=st.booleans(),
+    position_decay=decays,
+    score_weight=st.sampled_from(STEP_WEIGHTS),
+    score_decay=decays,
+    length_power=st.sampled_from([0.0, 0.5, 0.8]),
     idf_similarity=st.sampled_from([0.0, 0.5, 1.0]),
+    idf_of=st.sampled_from(["sessions", "clicks"]),
     recency_s=st.sampled_from([0.0, 3.0, 1000.0]),
     distance_decay=st.sampled_from([0.0, 2.0]),
     before_weight=st.sampled_from([0.0, 0.6, 1.0]),
+    repeats=st.booleans(),
+    idf_base=st.sampled_from([0.5, 1.0]),
     idf_score=st.sampled_from([0.0, 1.0, 5.0]),
+    popularity_damping=st.sampled_from([0.0, 0.1]),
     popularity_prior=st.sampled_from([0.0, 0.5, 10.0]),
+    neighbour_share=st.sampled_from([1.0, 0.7]),
+    rule_share=shares,
+    rules=st.sampled_from(["sequential", "association"]),
+    rule_weight=st.sampled_from(STEP_WEIGHTS),
+    rule_decay=decays,
     rule_steps=st.integers(1, 4),
     rule_sessions=st.integers(1, 5),
+    reminder_share=shares,
+    reminder_decay=decays,
+    popular_share=shares,
+    further_share=shares,
+    further_items=st.integers(1, 4),
     popularity_sessions=st.integers(1, 10),
     popularity_half_life=st.sampled_from([1.0, 3.0]),
 ) | st.sampled_from(list(PRESETS.values()))
@@ -102,14 +121,22 @@ def test_no_queries_are_no_answers():
     assert Scorer(SessionIndex(4), preset("vstan")).score([]) == []
 
 
+REASONS = {name: ("neighbours", "milk", 3) for name in PRESETS} | {
+    "sr": ("rules", "milk", 3),
+    "ar": ("rules", "milk", 3),
+    "pop": ("popular", None, 3),
+    "spop": ("popular", None, 3),
+}
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_reasons_name_the_shared_item_and_how_many_sessions_vouch(name):
     """Three sessions hold milk and bread, so bread is recommended with milk in 3 sessions."""
     index = SessionIndex(10)
     index.add([closed(n, ["milk", "bread"]) for n in range(3)] + [closed(3, ["nails", "hammer"])])
-    answer = Scorer(index, preset(name)).score([(("milk",), 10.0)])[0]
+    answer = Scorer(index, preset(name, exclude="session")).score([(("milk",), 10.0)])[0]
     assert [(r.item, r.source, r.shared, r.sessions) for r in answer] == [
-        ("bread", "neighbours", "milk", 3),
+        ("bread", *REASONS[name]),
         ("hammer", "popular", None, 1),
         ("nails", "popular", None, 1),
     ]

@@ -12,118 +12,225 @@ from core.params import ScoringParameters
 from core.scoring import Recommended
 
 
-def slow_score(sessions, query, time_s, parameters: ScoringParameters) -> list[Recommended]:
-    """Answer one query.
+class SlowScorer:
+    """Answers from held sessions.
 
     Args:
         sessions: the held sessions as (items, end in seconds), oldest first.
-        query: the session's items in the order of time.
-        time_s: time of the query.
         parameters: of the method.
+        weights: one for each session, for the sampling ``weighted``.
     """
-    p = parameters
-    holding = {}
-    for number, (items, _) in enumerate(sessions):
-        for item in dict.fromkeys(items):
-            holding.setdefault(item, []).append(number)
 
-    considered = [item for item in dict.fromkeys(reversed(query)) if item in holding][: p.last_clicks]
-    barred = {"none": set(), "current": set(query[-1:]), "session": set(query)}[p.exclude]
+    def __init__(self, sessions, parameters: ScoringParameters, weights=None) -> None:
+        self.sessions, self.p, self.weights = sessions, parameters, weights
+        self.holding, self.clicks = {}, {}
+        for number, (items, _) in enumerate(sessions):
+            for item in dict.fromkeys(items):
+                self.holding.setdefault(item, []).append(number)
+            for item in items:
+                self.clicks[item] = self.clicks.get(item, 0) + 1
 
-    def idf(item):
-        return math.log(len(sessions) / len(holding[item]))
+    def answer(self, query, time_s) -> list[Recommended]:
+        """Answer one query: its items in the order of time, and its time."""
+        p = self.p
+        query = list(query)
+        recent = query[-p.last_clicks :]
+        distance = {}  # of the query's distinct items, newest first
+        for d, item in enumerate(reversed(recent)):
+            if item in self.holding:
+                distance.setdefault(item, d)
+        barred = {"none": set(), "current": set(query[-1:]), "session": set(query)}[p.exclude]
 
-    def rank(scores, taken, most):
+        neighbours, scores, seeds = [], {}, {}
+        if p.neighbour_share > 0:
+            neighbours = self.neighbours(distance, len(recent), time_s)
+            scores = self.neighbour_scores(neighbours, distance, barred)
+        if p.blends:
+            scores, seeds = self.blend(scores, distance, recent, barred)
+        held = [set(self.sessions[number][0]) for number, _ in neighbours]
+        considered = list(distance)[:64]
+        answer = [
+            self.explained(item, scores[item], held, considered, seeds, distance)
+            for item in self.ranked(scores, ())[: p.recommendations]
+        ]
+        answer += self.fill_by_rules(answer, list(distance)[:1], barred)
+        taken = barred | {r.item for r in answer}
+        for item, score in slow_popular(self.sessions, p, max(200, p.recommendations + len(query))):
+            if len(answer) < p.recommendations and item not in taken:
+                answer.append(Recommended(item, score, "popular", len(self.holding[item])))
+        return answer
+
+    def idf(self, item):
+        count = self.clicks[item] if self.p.idf_of == "clicks" else len(self.holding[item])
+        return max(0.0, math.log(len(self.sessions)) - math.log(count))
+
+    def ranked(self, scores, taken):
         def order(item):
-            newest = holding[item][-1]
-            last = max(i for i, other in enumerate(sessions[newest][0]) if other == item)
+            newest = self.holding[item][-1]
+            last = max(i for i, other in enumerate(self.sessions[newest][0]) if other == item)
             return (-scores[item], -newest, -last)
 
-        return sorted((item for item in scores if item not in taken), key=order)[:most]
+        return sorted((item for item in scores if item not in taken), key=order)
 
-    # Neighbours.
-    similarity = {}
-    for distance, item in enumerate(considered):
-        weight = position_weight(p.position_weight, distance, len(considered), p.position_decay)
-        if p.idf_similarity > 0:
-            weight *= idf(item) ** p.idf_similarity
-        if weight > 0:
-            for number in reversed(holding[item][-p.sessions_per_item :]):
-                similarity[number] = similarity.get(number, 0.0) + weight
-    for number in similarity:
-        items, end = sessions[number]
-        if p.cosine:
-            similarity[number] /= math.sqrt(float(len(considered)) * len(items))
-        if p.recency_s > 0:
-            similarity[number] *= math.exp(-max(0.0, time_s - end) / p.recency_s)
-    best = set(sorted(similarity, key=lambda number: (-similarity[number], -number))[: p.neighbours])
-    neighbours = [number for number in similarity if number in best]
+    def neighbours(self, distance, clicks, time_s):
+        """The k most similar sessions with their similarity, in the order in which they are found."""
+        p = self.p
+        weight = {}
+        for item, d in distance.items():
+            weight[item] = position_weight(p.position_weight, d, clicks, p.position_decay)
+            if p.idf_similarity > 0:
+                weight[item] *= self.idf(item) ** p.idf_similarity
+        similarity, shared = {}, {}
+        for item in distance:
+            if weight[item] > 0:
+                for number in reversed(self.holding[item][-p.sessions_per_item :]):
+                    similarity[number] = similarity.get(number, 0.0) + weight[item]
+                    shared[number] = shared.get(number, 0) + 1
+        if p.sample_size > 0 and p.sampling == "recent":
+            similarity = {n: similarity[n] for n in sorted(similarity, reverse=True)[: p.sample_size]}
+        elif p.sample_size > 0:
+            key = {
+                "common": lambda n: float(shared[n]),
+                "random": lambda n: hashed(self.sessions[n][1], time_s),
+                "weighted": lambda n: self.weights[n],
+            }[p.sampling]
+            best = sorted(similarity, key=lambda n: (-key(n), -n))[: p.sample_size]
+            similarity = {n: s for n, s in similarity.items() if n in set(best)}
+        for number in similarity:
+            items, end = self.sessions[number]
+            if p.length_power > 0:
+                similarity[number] *= len(items) ** -p.length_power
+            if p.recency_s > 0:
+                similarity[number] *= math.exp(-max(0.0, time_s - end) / p.recency_s)
+        best = sorted(similarity, key=lambda n: (-similarity[n], -n))[: p.neighbours]
+        return [(n, similarity[n]) for n in similarity if n in set(best)]
 
-    # Scores.
-    scores, mass = {}, 0.0
-    for number in neighbours:
-        items = sessions[number][0]
-        shared = min(considered.index(item) for item in items if item in considered)
-        anchor = max(i for i, item in enumerate(items) if item == considered[shared])
-        base = similarity[number] * position_weight(p.score_weight, shared, len(considered), p.score_decay)
-        mass += base
-        last_places = {item: i for i, item in enumerate(items)}
-        for item, place in sorted(last_places.items(), key=lambda pair: -pair[1]):
-            if item in barred:
-                continue
-            score = base
-            if p.distance_decay > 0:
-                score *= math.exp(-abs(place - anchor) / p.distance_decay)
-            if place < anchor:
-                score *= p.before_weight
-            if score > 0 or item in scores:
-                scores[item] = scores.get(item, 0.0) + score
-    if p.idf_score > 0:
+    def neighbour_scores(self, neighbours, distance, barred):
+        p = self.p
+        places = {item: place for place, item in enumerate(distance)}
+        scores, mass = {}, 0.0
+        for number, similarity in neighbours:
+            items = self.sessions[number][0]
+            newest_shared = min((item for item in items if item in places), key=places.__getitem__)
+            anchor = max(i for i, item in enumerate(items) if item == newest_shared)
+            base = similarity * step_weight(p.score_weight, distance[newest_shared] + 1, p.score_decay)
+            mass += base
+            seen = set()
+            for place in reversed(range(len(items))):
+                item = items[place]
+                if item in barred or (item in seen and not p.repeats):
+                    continue
+                seen.add(item)
+                score = base
+                if p.distance_decay > 0:
+                    score *= math.exp(-abs(place - anchor) / p.distance_decay)
+                if place < anchor:
+                    score *= p.before_weight
+                add(scores, item, score)
         for item in scores:
-            scores[item] *= 1.0 + p.idf_score * idf(item)
-    if p.popularity_prior > 0 and neighbours:
-        everywhere = slow_popular([(("everywhere", *items), end) for items, end in sessions], p, 1)
-        each = p.popularity_prior * (mass / len(neighbours)) / everywhere[0][1]
-        for item, share in slow_popular(sessions, p, 200):
-            if item not in barred and (each * share > 0 or item in scores):
-                scores[item] = scores.get(item, 0.0) + each * share
-    answer = []
-    for item in rank(scores, (), p.recommendations):
-        votes = [sum({item, other} <= set(sessions[n][0]) for n in neighbours) for other in considered]
+            if p.idf_score > 0 or p.idf_base != 1:
+                scores[item] *= p.idf_base + p.idf_score * self.idf(item)
+            if p.popularity_damping > 0:
+                scores[item] *= len(self.holding[item]) ** -p.popularity_damping
+        if p.popularity_prior > 0 and neighbours:
+            everywhere = slow_popular([(("all", *items), end) for items, end in self.sessions], p, 1)
+            each = p.popularity_prior * (mass / len(neighbours)) / everywhere[0][1]
+            self.add_popular(scores, each, barred)
+        return scores
+
+    def add_popular(self, scores, each, barred):
+        for item, score in slow_popular(self.sessions, self.p, 200):
+            if item not in barred:
+                add(scores, item, each * score)
+
+    def blend(self, scores, distance, recent, barred):
+        p, seeds = self.p, {}
+        scores = shared_out(scores, p.neighbour_share)
+        if p.rule_share > 0 and distance:
+            self.follow(next(iter(distance)), p.rule_share, scores, seeds, barred)
+        if p.reminder_share > 0:
+            for at, item in enumerate(recent):
+                if item in self.holding and item not in barred:
+                    add(scores, item, p.reminder_share * math.exp(-(len(recent) - 1 - at) / p.reminder_decay))
+        if p.popular_share > 0 and self.sessions:
+            self.add_popular(scores, p.popular_share / slow_popular(self.sessions, p, 1)[0][1], barred)
+        if p.further_share > 0:
+            best = [(item, scores[item]) for item in self.ranked(scores, ())[: p.further_items]]
+            for item, score in best:
+                self.follow(item, p.further_share * score, scores, seeds, barred)
+        return scores, seeds
+
+    def follow(self, seed, share, scores, seeds, barred):
+        rules = {}
+        self.add_rules(rules, seed, 1.0, barred)
+        for item, score in shared_out(rules, share).items():
+            add(scores, item, score)
+            if item in scores:
+                seeds.setdefault(item, seed)
+
+    def add_rules(self, rules, seed, factor, left_out, seeds=None):
+        for number in reversed(self.holding[seed][-self.p.rule_sessions :]):
+            for item, weight in self.rules_of(self.sessions[number][0], seed):
+                if item not in left_out:
+                    add(rules, item, factor * weight)
+                    if seeds is not None and item in rules:
+                        seeds.setdefault(item, seed)
+
+    def rules_of(self, items, seed):
+        """All pairs of the seed with another click, and their weight."""
+        p = self.p
+        for anchor in (i for i, item in enumerate(items) if item == seed):
+            if p.rules == "association":
+                yield from ((item, 1.0) for i, item in enumerate(items) if i != anchor)
+            else:
+                for step, item in enumerate(items[anchor + 1 : anchor + 1 + p.rule_steps], 1):
+                    yield item, step_weight(p.rule_weight, step, p.rule_decay)
+
+    def followers(self, seed, item):
+        # Of a rule that weighs nothing at its distance, the pair of clicks counts all the same.
+        sessions = [self.sessions[n][0] for n in self.holding[seed][-self.p.rule_sessions :]]
+        return sum(any(item == other for other, _ in self.rules_of(items, seed)) for items in sessions)
+
+    def explained(self, item, score, held, considered, seeds, distance):
+        votes = [sum(item in items and other in items for items in held) for other in considered]
         voting = [i for i in range(len(considered)) if votes[i] > 0]
-        if not voting:
-            answer.append(Recommended(item, scores[item], "popular", len(holding[item])))
-            continue
-        others = [i for i in voting if considered[i] != item] or voting
-        top = max(others, key=lambda i: (votes[i], -i))
-        answer.append(Recommended(item, scores[item], "neighbours", votes[top], considered[top]))
+        if voting:
+            others = [i for i in voting if considered[i] != item] or voting
+            top = max(others, key=lambda i: (votes[i], -i))
+            return Recommended(item, score, "neighbours", votes[top], considered[top])
+        if item in seeds:
+            return Recommended(item, score, "rules", self.followers(seeds[item], item), seeds[item])
+        source = "session" if item in distance else "popular"
+        return Recommended(item, score, source, len(self.holding[item]))
 
-    # Rules fill up.
-    if len(answer) < p.recommendations:
-        seeds = (considered[:1] + [r.item for r in answer])[:10]
+    def fill_by_rules(self, answer, clicked, barred):
+        if len(answer) >= self.p.recommendations:
+            return []
         taken = barred | {r.item for r in answer}
-        scores, seed_of = {}, {}
-        for number, seed in enumerate(seeds):
-            for session in reversed(holding[seed][-p.rule_sessions :]):
-                for item, distance in followers(sessions[session][0], seed, p.rule_steps):
-                    if item not in taken:
-                        scores[item] = scores.get(item, 0.0) + 1.0 / ((number + 1) * distance)
-                        seed_of.setdefault(item, seed)
-        for item in rank(scores, taken, p.recommendations - len(answer)):
-            seed = seed_of[item]
-            count = sum(
-                any(item == other for other, _ in followers(sessions[n][0], seed, p.rule_steps))
-                for n in holding[seed][-p.rule_sessions :]
-            )
-            answer.append(Recommended(item, scores[item], "rules", count, seed))
+        scores, seeds = {}, {}
+        for number, seed in enumerate((clicked + [r.item for r in answer])[:10]):
+            self.add_rules(scores, seed, 1.0 / (number + 1), taken, seeds)
+        return [
+            Recommended(item, scores[item], "rules", self.followers(seeds[item], item), seeds[item])
+            for item in self.ranked(scores, taken)[: self.p.recommendations - len(answer)]
+        ]
 
-    # Popularity fills up the rest.
-    taken = barred | {r.item for r in answer}
-    popular = slow_popular(sessions, p, p.recommendations + max(1, len(query)))
-    for item, score in popular:
-        if len(answer) < p.recommendations and item not in taken:
-            answer.append(Recommended(item, score, "popular", len(holding[item])))
-    return answer
+
+def slow_score(sessions, query, time_s, parameters: ScoringParameters, weights=None) -> list[Recommended]:
+    """Answer one query; see :class:`SlowScorer`."""
+    return SlowScorer(sessions, parameters, weights).answer(query, time_s)
+
+
+def add(scores, item, score):
+    """Add to a score; what is nothing makes no entry."""
+    if score > 0:
+        scores[item] = scores.get(item, 0.0) + score
+
+
+def shared_out(scores, share):
+    """The scores from 0 to the share."""
+    largest = max(scores.values(), default=0.0)
+    return {item: share * (score / largest) for item, score in scores.items()}
 
 
 def slow_popular(sessions, parameters, size):
@@ -143,20 +250,36 @@ def slow_popular(sessions, parameters, size):
     return [(item, scores[item]) for item in ranked[:size]]
 
 
-def followers(items, seed, steps):
-    """Distinct items within ``steps`` positions after the seed's last place, with their first distance."""
-    anchor = max(i for i, item in enumerate(items) if item == seed)
-    near = items[anchor + 1 : anchor + 1 + steps]
-    return [(item, near.index(item) + 1) for item in dict.fromkeys(near)]
+def hashed(end, time_s):
+    """A number from 0 to 1 out of a session's end and a query's time (splitmix64)."""
+    mask = (1 << 64) - 1
+    z = (int(end * 1000.0) * 0x9E3779B97F4A7C15 + int(time_s * 1000.0)) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    z ^= z >> 31
+    return (z >> 11) / 9007199254740992.0
 
 
 def position_weight(kind, distance, n, decay):
-    """Weight of the query item at ``distance`` from the newest of ``n``."""
+    """Weight of the query item at ``distance`` from the newest of ``n`` clicks."""
     return {
         "same": lambda: 1.0,
         "linear": lambda: max(0.0, 1.0 - 0.1 * distance),
         "quadratic": lambda: ((n - distance) / n) ** 2,
-        "log": lambda: min(1.0, 1.0 / math.log10(distance + 1.7)),
-        "div": lambda: 1.0 / (distance + 1),
+        "log": lambda: 1.0 / math.log10(distance + 1.7),
+        "div": lambda: (n - distance) / n,
         "exponential": lambda: math.exp(-distance / decay),
+        "wsknn": lambda: (n - distance + 1) / n,
+    }[kind]()
+
+
+def step_weight(kind, step, decay):
+    """Weight of what is ``step`` steps away."""
+    return {
+        "same": lambda: 1.0,
+        "linear": lambda: max(0.0, 1.0 - 0.1 * step),
+        "quadratic": lambda: 1.0 / (step * step),
+        "log": lambda: 1.0 / math.log10(step + 1.7),
+        "div": lambda: 1.0 / step,
+        "exponential": lambda: math.exp(-(step - 1) / decay),
     }[kind]()

@@ -1,0 +1,124 @@
+"""Kernels that add to the neighbours' scores: rules, reminders, popularity, and one step further."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from core.arrays import Floats, IndexArrays, Int32s, Int64s
+from core.compiled import inner_kernel
+from core.kernel_codes import (
+    P_FURTHER,
+    R_FURTHER,
+    R_NEIGHBOURS,
+    R_POPULAR,
+    R_REMINDER,
+    R_REMINDER_DECAY,
+    R_RULES,
+)
+from core.ranking_kernels import take_best
+from core.rules_kernels import add_rules
+from core.scratch import BARRED, Int16s, Scratch
+
+#: Most popular items that the prior and the blend count.
+POPULAR_ITEMS: Final = 200
+
+
+@inner_kernel
+def add_score(
+    scores: Floats, rank: Int16s, touched: Int32s, n_touched: int, item: int, score: float
+) -> int:
+    """Add to an item's score unless it is barred; return how many items are touched.
+
+    It takes the arrays one by one: a call that hands on all of the scratch costs more than its work.
+    """
+    if score <= 0.0 or rank[item] == BARRED:
+        return n_touched
+    if scores[item] == 0.0:
+        touched[n_touched] = item
+        n_touched += 1
+    scores[item] += score
+    return n_touched
+
+
+@inner_kernel
+def add_popular(
+    scratch: Scratch, popular: Int32s, popular_score: Floats, each: float, touched: int
+) -> int:
+    """Add to each of the most popular items its popularity times ``each``."""
+    for place in range(min(len(popular), POPULAR_ITEMS)):
+        item, score = popular[place], each * popular_score[place]
+        touched = add_score(scratch.score, scratch.rank, scratch.touched, touched, item, score)
+    return touched
+
+
+@inner_kernel
+def divide_by_largest(scores: Floats, touched: Int32s, n_touched: int, share: float) -> None:
+    """Bring the touched items' scores to the range from 0 to ``share``."""
+    largest = 0.0
+    for at in range(n_touched):
+        largest = max(largest, scores[touched[at]])
+    if largest > 0.0:
+        for at in range(n_touched):
+            scores[touched[at]] = share * (scores[touched[at]] / largest)
+
+
+@inner_kernel
+def blend(
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    reals: Floats,
+    popular: Int32s,
+    popular_score: Floats,
+    items: Int32s,
+    begin: int,
+    end: int,
+    n: int,
+    touched: int,
+) -> int:
+    """Add all that has a share to the neighbours' scores; return how many items are touched."""
+    divide_by_largest(scratch.score, scratch.touched, touched, reals[R_NEIGHBOURS])
+    if reals[R_RULES] > 0.0 and n > 0:
+        ruled = add_rules(index, scratch, ints, reals, scratch.considered[0], 1.0, 0)
+        divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, reals[R_RULES])
+        touched = _take_over(scratch, ruled, touched)
+    if reals[R_REMINDER] > 0.0:
+        for at in range(begin, end):
+            if items[at] >= 0:
+                share = reals[R_REMINDER] * math.exp(-(end - 1 - at) / reals[R_REMINDER_DECAY])
+                touched = add_score(scratch.score, scratch.rank, scratch.touched, touched, items[at], share)
+    if reals[R_POPULAR] > 0.0 and len(popular):
+        each = reals[R_POPULAR] / popular_score[0]
+        touched = add_popular(scratch, popular, popular_score, each, touched)
+    if reals[R_FURTHER] > 0.0:
+        touched = _go_further(index, scratch, ints, reals, touched)
+    return touched
+
+
+@inner_kernel
+def _take_over(scratch: Scratch, ruled: int, touched: int) -> int:
+    """Add the rules' scores to the items' and clear them."""
+    for at in range(ruled):
+        item = scratch.rule_touched[at]
+        touched = add_score(
+            scratch.score, scratch.rank, scratch.touched, touched, item, scratch.rule_score[item]
+        )
+        scratch.rule_score[item] = 0.0
+        if scratch.score[item] == 0.0:  # too small to be one: nothing is left behind
+            scratch.seed[item] = 0
+    return touched
+
+
+@inner_kernel
+def _go_further(index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, touched: int) -> int:
+    """Hand on part of the best items' scores to their followers, in proportion to their rules."""
+    found = take_best(
+        index, scratch.score, scratch.touched, touched, 0, ints[P_FURTHER], scratch.best, scratch.best_score
+    )
+    for place in range(found):
+        ruled = add_rules(index, scratch, ints, reals, scratch.best[place], 1.0, 0)
+        handed_on = reals[R_FURTHER] * scratch.best_score[place]
+        divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, handed_on)
+        touched = _take_over(scratch, ruled, touched)
+    return touched
