@@ -81,7 +81,7 @@ class Scorer:
     def __init__(self, index: SessionIndex, parameters: ScoringParameters) -> None:
         self.index = index
         self.parameters = parameters
-        self._scratch = new_scratch(index.max_sessions, len(index.arrays.posting_start))
+        self._scratch = new_scratch(index.slots, len(index.arrays.posting_start))
         self._ints, self._reals = _as_arrays(parameters)
         # Not by numpy's vector power, whose last bit depends on the machine.
         self._age_weights: Floats = np.array(
@@ -160,7 +160,7 @@ class Scorer:
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
         """The ``size`` most popular items by decayed count, or as many as are known: ids and scores."""
-        state = self.index.added
+        state = self.index.changes
         if self._popular_of[0] != state or self._popular_of[1] < size:
             size = max(size, self._popular_of[1])
             items, scores = np.empty(size, np.int32), np.empty(size, np.float64)
@@ -195,7 +195,7 @@ class Scorer:
         """Scratch for the index as it is; made anew where the index has room for more items than before."""
         items = len(self.index.arrays.posting_start)
         if len(self._scratch.place) < items:
-            self._scratch = new_scratch(self.index.max_sessions, items)
+            self._scratch = new_scratch(self.index.slots, items)
         return self._scratch
 
 
