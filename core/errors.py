@@ -10,6 +10,7 @@ The tree::
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
     ├── ReplayError            a file to replay cannot be read at all
     ├── EvaluationError        an evaluation that cannot be made: no such method, nothing to learn or to ask
+    ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
     ├── DemoError              the demo's purchases cannot be read, or its worker ended
     └── StateError             stored state was written by something else than this version reads
 
@@ -60,6 +61,10 @@ class ReplayError(NextclickError):
 
 class EvaluationError(NextclickError):
     """An evaluation cannot be made: no such method, nothing to learn from, nothing to ask."""
+
+
+class TuneError(NextclickError):
+    """A search for parameters cannot begin, or ended before it had its first figures."""
 
 
 class DemoError(NextclickError):

@@ -21,6 +21,7 @@ DOORS = {
     "msgspec": ("core/", "stream_app/"),
     "numba": ("core/compiled.py", "stream_app/compiled.py"),
     "numpy": ("core/",),
+    "optuna": ("stream_app/tune/search.py",),
     "prometheus_client": ("stream_app/telemetry.py",),
     "pyarrow": ("stream_app/parquet.py",),
     "pydantic": ("stream_app/settings.py",),
