@@ -44,21 +44,24 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def learn(index, sessions, first=0):
-    """Add closed sessions in runs of :data:`measure.RUN`; the seconds that adding took."""
+def learn(index, sessions, clock=measure.CLOCKS["wall"], first=0):
+    """Add closed sessions in runs of :data:`measure.RUN`; the seconds that adding took.
+
+    ``first`` is the number that the first session's id is made of.
+    """
     run, seconds = [], 0.0
     for number, (items, end_s) in enumerate(sessions, first):
         run.append(closed(number, items, end_s))
         if len(run) == measure.RUN:
-            seconds += _add(index, run)
+            seconds += _seconds(clock, index.add, run)
             run = []
-    return seconds + _add(index, run)
+    return seconds + _seconds(clock, index.add, run)
 
 
-def _add(index, run):
-    began = time.perf_counter()
-    index.add(run)
-    return time.perf_counter() - began
+def _seconds(clock, function, *arguments):
+    began = clock()
+    function(*arguments)
+    return (clock() - began) / 1e9
 
 
 def named(block):
@@ -70,7 +73,9 @@ def named(block):
 
 def latency(index, parameters, queries, options):
     """Figures of one setting: of each way to answer, runs of 1 and of 500, and a query without an item."""
+    before = measure.resident_bytes()
     scorer = Scorer(index, parameters)
+    rounds, clock = options["rounds"], measure.CLOCKS[options["clock"]]
     found = []
     for way in ("ranked", "answers"):
         answer = getattr(scorer, {"ranked": "rank", "answers": "score"}[way], None)
@@ -80,14 +85,16 @@ def latency(index, parameters, queries, options):
         figures = {
             "way": way,
             "queries": len(queries),
-            "rounds": options["rounds"],
-            **measure.one_by_one(answer, queries, options["rounds"]),
-            **measure.in_runs(answer, queries, options["rounds"]),
-            "empty_query_us": measure.one_by_one(answer, empty, options["rounds"])["p50_us"],
+            "rounds": rounds,
+            **measure.one_by_one(answer, queries, rounds, clock),
+            **measure.in_runs(answer, queries, rounds, clock),
+            "empty_query_us": measure.one_by_one(answer, empty, rounds, clock)["p50_us"],
         }
         say(f"    {way}: p50 {figures['p50_us']:.1f} us, p90 {figures['p90_us']:.1f} us")
         found.append(figures)
-    return found
+    # Measured while the scorer lives: its room to work in goes with it.
+    growth = measure.resident_bytes() - before
+    return [{**figures, "scorer_growth": growth} for figures in found]
 
 
 def latencies(data, index, settings, queries, options):
@@ -121,7 +128,7 @@ def run_real(options):
     queries = sessions.queries[:: max(1, len(sessions.queries) // options["queries"])]
     Scorer(SessionIndex(2), PRESETS["vstan"]).warm_up()
     index = SessionIndex(len(sessions.train))
-    seconds = learn(index, sessions.train)
+    seconds = learn(index, sessions.train, measure.CLOCKS[options["clock"]])
     settings = options["settings"] or [serenade.WHOLE_SESSION, *serenade.SETTINGS]
     return {
         "latency": latencies(name, index, settings, queries, options),
@@ -150,20 +157,19 @@ def run_synthetic(options):
     _warm(stream)
     before = measure.resident_bytes()
     measure.forget_peak()
-    index, seconds, how = _build(stream, clicks, sessions)
+    index, seconds = _build(stream, clicks, sessions, measure.CLOCKS[options["clock"]])
     peak = measure.peak_bytes()
     after = measure.resident_bytes()
-    built = _built(data, index, seconds, how)
+    built = _built(data, index, seconds, "arrays of numbered items")
     memory = _memory(data, index, after - before, peak - before)
     queries = stream.queries(options["queries"], sessions)
-    before_queries = measure.resident_bytes()
     rows = latencies(data, index, options["settings"] or list(serenade.SETTINGS), queries, options)
-    memory["resident_growth_of_queries"] = measure.resident_bytes() - before_queries
+    memory["scorer_growth"] = max(row["scorer_growth"] for row in rows)
     fresh = [
         (items, (sessions + number) * 1.0)
         for number, (items, _) in zip(range(LEARNT), named(stream.block(FRESH + 1)), strict=False)
     ]
-    learnt = _built(data, index, learn(index, fresh, sessions), "")
+    learnt = _built(data, index, learn(index, fresh, measure.CLOCKS[options["clock"]], sessions), "")
     learnt |= {"sessions": LEARNT, "sessions_per_s": LEARNT / learnt["seconds"]}
     learnt["how"] = "sessions in runs of 500 into a full index, each pushes the oldest out"
     return {"latency": rows, "build": [built, learnt], "memory": [memory]}
@@ -175,29 +181,17 @@ def _warm(stream):
     learn(index, [session for session, _ in zip(named(stream.block(0)), range(2000), strict=False)])
     for setting in serenade.SETTINGS:
         Scorer(index, serenade.parameters(setting)).score(stream.queries(10, 0))
-    _add_block(SessionIndex(1000), stream.block(0), 0)
+    SessionIndex(1000).add_numbered(*stream.block(0))
 
 
-def _build(stream, clicks, sessions):
+def _build(stream, clicks, sessions, clock):
+    """The index, and the seconds that adding took."""
     index, seconds, done = SessionIndex(sessions), 0.0, 0
     for block in stream.blocks(clicks):
-        seconds += _add_block(index, block, done)
+        seconds += _seconds(clock, index.add_numbered, *block)
         done += len(block.ends_s)
         say(f"  {done:,} of {sessions:,} sessions in {seconds:.1f} s")
-    return index, seconds, "arrays of numbered items" if _bulk(index) else "sessions in runs of 500"
-
-
-def _bulk(index):
-    return getattr(index, "add_numbered", None)
-
-
-def _add_block(index, block, first):
-    add_numbered = _bulk(index)
-    if add_numbered is None:
-        return learn(index, named(block), first)
-    began = time.perf_counter()
-    add_numbered(block.items, block.starts, block.ends_s)
-    return time.perf_counter() - began
+    return index, seconds
 
 
 def _memory(data, index, grown, peak):
@@ -266,15 +260,15 @@ def _wsknn_parameters():
 
 
 def _contest(scorer, peer, queries, options):
-    ours, theirs = [], []
+    ours, theirs, clock = [], [], measure.CLOCKS[options["clock"]]
 
     def answer(query):
         return scorer.score([query])
 
     measure.mean_us(answer, queries)
     for _ in range(options["rounds"]):
-        ours.append(measure.mean_us(answer, queries, REPEATS))
-        theirs.append(measure.mean_us(lambda query: peer.recommend(query[0]), queries))
+        ours.append(measure.mean_us(answer, queries, REPEATS, clock))
+        theirs.append(measure.mean_us(lambda query: peer.recommend(query[0]), queries, clock=clock))
     same = sum(_first(scorer, query) == (peer.recommend(query[0]) or [None])[0] for query in queries)
     us, peer_us = median(ours), median(theirs)
     return {

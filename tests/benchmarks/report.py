@@ -7,8 +7,14 @@ from tests.benchmarks import serenade
 #: How the figures are taken; printed above them.
 METHOD = (
     "One thread, warm. Percentiles are of calls of one query each, throughput also of calls of 500.",
-    "Each figure is the median of the rounds; all times include the call from Python. Two ways to answer:",
+    "Each figure is the median of the rounds; all times include the call from Python.",
 )
+
+#: What the time of a query is, by the clock that it is taken with.
+CLOCKS = {
+    "wall": "what a caller waits",
+    "cpu": "the processor's time for this thread, without what other processes took",
+}
 
 #: What the two ways of answering include; printed above the figures.
 WAYS = {
@@ -26,12 +32,15 @@ def text_of(result):
     """All tables of a result, those without a row left out."""
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    before, after = result["load"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}",
         versions,
         f"`{result['command']}`, {result['began']}",
+        f"processes that wanted a core: {before:.1f} at the beginning, {after:.1f} at the end",
         "",
         *METHOD,
+        f"By the {result['clock']} clock: {CLOCKS[result['clock']]}. Two ways to answer:",
         "",
         *(f"- {way}: {meaning}" for way, meaning in WAYS.items()),
         "",
@@ -103,8 +112,8 @@ def _beside(rows):
 
 def _memory(rows):
     header = ("clicks", "sessions", "items", "index's arrays", "resident, names apart", "names, MB")
-    header += ("index, MB", "resident growth, MB", "most while building, MB", "queries' scratch, MB")
-    sizes = ("names_bytes", "index_bytes", "resident_growth", "peak_growth", "resident_growth_of_queries")
+    header += ("index, MB", "resident growth, MB", "most while building, MB", "a scorer, MB")
+    sizes = ("names_bytes", "index_bytes", "resident_growth", "peak_growth", "scorer_growth")
     return table(
         header,
         [

@@ -41,6 +41,12 @@ def read_options(arguments=None):
     parser.add_argument("--data", type=Path, default=datasets.data_folder(), help="folder of the real data")
     parser.add_argument("--only", default="real,synthetic,peers,start", help="which cases, apart by commas")
     parser.add_argument("--setting", action="append", help="one of the settings; default all")
+    parser.add_argument(
+        "--clock",
+        choices=measure.CLOCKS,
+        default="wall",
+        help="what a caller waits, or the processor's time only, for a machine that others use too",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is generated")
     options = parser.parse_args(arguments)
     quick = options.quick
@@ -53,7 +59,7 @@ def read_options(arguments=None):
 def cases_of(options):
     """The cases to run, as what each process is told, and sentences on what is absent."""
     common = {"rounds": options.rounds, "seed": options.seed, "folder": str(options.data)}
-    common["settings"] = options.setting
+    common |= {"settings": options.setting, "clock": options.clock}
     cases, absent = [], []
     present = {}
     for name in datasets.FILES:
@@ -117,6 +123,8 @@ def main(arguments=None):
         "benchmark": "scoring",
         "command": shlex.join(["python", "-m", "tests.benchmarks.scoring", *told]),
         "began": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "clock": options.clock,
+        "load": [os.getloadavg()[0]],
         "machine": measure.machine(),
         "versions": measure.versions(),
         "absent": absent,
@@ -133,6 +141,7 @@ def main(arguments=None):
     if "start" in options.only and not options.quick:
         print("starts, cold and warm", file=sys.stderr, flush=True)
         result["start"] = run_starts()
+    result["load"].append(os.getloadavg()[0])
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(report.text_of(result))
