@@ -78,12 +78,32 @@ def tune(
     ] = "10%",
     max_queries: Annotated[int, typer.Option(help="queries at most, drawn by the seed", min=1)] = 20_000,
     jobs: Annotated[int, typer.Option(help="trials at a time; with more than 1 results vary", min=1)] = 1,
-    session: Annotated[str | None, typer.Option(help="column of the session", metavar="COL")] = None,
-    visitor: Annotated[str | None, typer.Option(help="column of the visitor", metavar="COL")] = None,
-    item: Annotated[str | None, typer.Option(help="column of the item", metavar="COL")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", "--session-column", help="column of the session", metavar="COL")
+    ] = None,
+    visitor: Annotated[
+        str | None,
+        typer.Option(
+            "--visitor",
+            "--visitor-column",
+            help="column of the visitor; sessions are then found by the window",
+            metavar="COL",
+        ),
+    ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", "--item-column", help="column of the item", metavar="COL")
+    ] = None,
     time: Annotated[
         str | None,
-        typer.Option(help="column of the time, or columns: date+time, year+month+day", metavar="COL"),
+        typer.Option(
+            "--time",
+            "--time-column",
+            help="column of the time, or columns: date+time, year+month+day",
+            metavar="COL",
+        ),
+    ] = None,
+    click_id: Annotated[
+        str | None, typer.Option("--id", help="column of the click's own identity", metavar="COL")
     ] = None,
     columns: Annotated[
         str | None,
@@ -91,15 +111,20 @@ def tune(
             help="names of the columns of a file without a header, apart by commas", metavar="NAMES"
         ),
     ] = None,
-    file_format: Annotated[FileFormat, typer.Option("--format", help="how TRAIN is written")] = "auto",
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="how TRAIN is written; lines: one session a line")
+    ] = "auto",
     by_gap: Annotated[
-        bool, typer.Option("--by-gap", help="sessions by the gap between clicks, not by their column")
+        bool, typer.Option("--by-gap", help="find sessions by the window though there is a session column")
     ] = False,
+    gap: Annotated[
+        float | None, typer.Option(help="in place of the setting gap_s, seconds", metavar="SECONDS")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings: the window, the cache")] = None,
     json_: Annotated[bool, typer.Option("--json", help="print the report as one JSON object")] = False,
 ) -> None:
     """Read the options, search, and print the report."""
-    settings = load_settings(config)
+    settings = load_settings(config, gap_s=gap)
     known_preset(preset, "--preset:")
     refuse_to_overwrite(output)
     from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
@@ -115,6 +140,7 @@ def tune(
         visitor=visitor,
         item=item,
         time=time,
+        id=click_id,
         names=None if columns is None else [name.strip() for name in columns.split(",")],
         by_gap=by_gap,
         rules=WindowRules(

@@ -16,7 +16,7 @@ from core.index import SessionIndex
 from core.params import ScoringParameters
 from core.scoring import Scorer
 from core.sessions import ClosedSession
-from stream_app.evaluate.data import known_items_only, split_by_time
+from stream_app.evaluate.data import split_by_time
 from stream_app.tune.figures import Figures
 
 #: Queries that are scored by one call, so that a stop is noticed soon.
@@ -88,8 +88,8 @@ class Cut:
 class Validation:
     """An index of the older sessions, and queries of the newer ones in an order drawn from a seed.
 
-    A query is the beginning of a session; what is to be found is the item of the next click. Clicks on items
-    that no older session has are left out, as ``nextclick evaluate`` does.
+    A query is the beginning of a session; what is to be found is the item of the next click. All queries
+    together are those of ``nextclick evaluate --holdout``: an item that no older session has is a miss.
 
     Args:
         sessions: all training data, sorted by end.
@@ -104,13 +104,13 @@ class Validation:
 
     def __init__(self, sessions: Sequence[ClosedSession], cut: Cut, seed: int, max_queries: int) -> None:
         self.older, self.newer = cut.split(sessions)
-        asked = [s for s in known_items_only(self.older, self.newer) if len(s.items) > 1]
+        asked = [session for session in self.newer if len(session.items) > 1]
         ends = list(accumulate(len(session.items) - 1 for session in asked))
         self.possible = ends[-1] if ends else 0
         if not self.possible:
             raise TuneError(
-                f"none of the {len(self.newer)} validation sessions has two clicks on items that are known "
-                "from the older ones, so nothing can be asked; choose a larger --validation"
+                f"none of the {len(self.newer)} validation sessions has two clicks, so there is no next item "
+                "to ask for; choose a larger --validation"
             )
         drawn = random.Random(seed).sample(range(self.possible), min(max_queries, self.possible))  # noqa: S311 -- no secret
         self.queries: list[tuple[Sequence[str], float]] = []

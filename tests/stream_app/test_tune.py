@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from core.errors import EvaluationError, TuneError
 from core.params import EXCLUDES, PRESETS, ScoringParameters, preset
 from core.sessions import ClosedSession
-from stream_app.evaluate.data import known_items_only
 from stream_app.evaluate.holdout import holdout
 from stream_app.evaluate.methods import EngineRecommender
 from stream_app.tune.figures import OBJECTIVES, Figures
@@ -228,10 +227,9 @@ def test_a_time_that_leaves_nothing_says_how_long_the_data_is():
 def test_the_queries_are_beginnings_of_the_newer_sessions_each_once():
     """Each query is a beginning of a validation session, with its last click's time and the next item."""
     validation = Validation(chains(300, seed=2), Cut.parse("20%"), seed=1, max_queries=10**6)
-    known = known_items_only(validation.older, validation.newer)
     expected = {
         (session.items[:at], session.times[at - 1] / 1000, session.items[at])
-        for session in known
+        for session in validation.newer
         for at in range(1, len(session.items))
     }
     asked = [
@@ -251,12 +249,13 @@ def test_queries_are_drawn_by_the_seed_up_to_a_bound():
 
 
 def test_nothing_to_ask_is_an_error_that_says_what_to_do():
-    """Validation sessions of unknown items only cannot be asked."""
-    sessions = chains(20, seed=1)
-    last = sessions[-1]
-    sessions[-1] = msgspec.structs.replace(last, items=tuple(f"new{n}" for n in range(len(last.items))))
-    with pytest.raises(TuneError, match="choose a larger --validation"):
-        Validation(sessions, Cut.parse("5%"), seed=1, max_queries=10)
+    """Validation sessions of one click each have no next item."""
+    sessions = [
+        msgspec.structs.replace(session, items=session.items[:1], times=session.times[:1])
+        for session in chains(40, seed=1)
+    ]
+    with pytest.raises(TuneError, match=r"none of the 4 validation sessions has two clicks.*--validation"):
+        Validation(sessions, Cut.parse("10%"), seed=1, max_queries=10)
 
 
 @pytest.mark.parametrize("exclude", EXCLUDES)
@@ -265,8 +264,7 @@ def test_the_figures_are_those_of_evaluate(exclude):
     validation = Validation(chains(400, seed=2), Cut.parse("30%"), seed=1, max_queries=10**6)
     parameters = preset("vstan", exclude=exclude)
     figures = validation.judge(parameters, always, never)
-    asked = known_items_only(validation.older, validation.newer)
-    report = holdout(EngineRecommender(parameters), validation.older, asked, cutoffs=[20])
+    report = holdout(EngineRecommender(parameters), validation.older, validation.newer, cutoffs=[20])
     assert figures.queries == validation.possible
     for name in ("hr", "mrr", "ndcg"):
         assert getattr(figures, name) == pytest.approx(report.value(f"{name}_20"))
