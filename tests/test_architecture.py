@@ -21,7 +21,7 @@ DOORS = {
     "mode": ("stream_app/worker/",),
     "msgspec": ("core/", "stream_app/"),
     "numba": ("core/compiled.py", "stream_app/compiled.py"),
-    "numpy": ("core/",),
+    "numpy": ("core/", "stream_app/comparisons/"),
     "optuna": ("stream_app/tune/search.py",),
     "prometheus_client": ("stream_app/telemetry.py",),
     "pyarrow": ("stream_app/parquet.py",),
@@ -29,6 +29,8 @@ DOORS = {
     "pydantic_settings": ("stream_app/settings.py",),
     "rich": ("stream_app/terminal/",),
     "rocksdict": ("stream_app/worker/tables.py",),
+    "scipy": ("stream_app/comparisons/matrices.py",),
+    "sklearn": ("stream_app/comparisons/neighbours.py",),
     "typer": ("stream_app/cli/",),
 }
 

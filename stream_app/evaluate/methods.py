@@ -28,7 +28,12 @@ DEFAULT_METHODS: Final = ("vsknn", "vstan")
 
 #: Methods beside the engine: name → ``module:callable``, imported when asked for. The callable takes
 #: ``exclude`` and ``n``, and the method's own settings by name; it gives a :class:`Recommender`.
-COMPARISONS: Final[dict[str, str]] = {}
+COMPARISONS: Final[dict[str, str]] = {
+    "user-cf": "stream_app.comparisons.methods:user_cf",
+    "item-cf": "stream_app.comparisons.methods:item_cf",
+    "ease": "stream_app.comparisons.methods:ease",
+    "slist": "stream_app.comparisons.methods:slist",
+}
 
 
 class Recommender(Protocol):
