@@ -271,12 +271,17 @@ def _contest(scorer, peer, queries, options):
         theirs.append(measure.mean_us(lambda query: peer.recommend(query[0]), queries, clock=clock))
     same = sum(_first(scorer, query) == (peer.recommend(query[0]) or [None])[0] for query in queries)
     us, peer_us = median(ours), median(theirs)
+    # The same queries over again, so that there is a whole run of them.
+    run = (queries * measure.RUN)[: measure.RUN]
+    in_runs = measure.in_runs(scorer.score, run, options["rounds"], clock)["us_a_query_in_runs"]
     return {
         "queries": len(queries),
         "rounds": options["rounds"],
         "us_a_query": us,
         "peer_us_a_query": peer_us,
         "ratio": peer_us / us,
+        "us_a_query_in_runs": in_runs,
+        "ratio_in_runs": peer_us / in_runs,
         "same_first_item": same / len(queries),
     }
 

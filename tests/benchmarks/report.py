@@ -145,15 +145,18 @@ def _build(rows):
 
 
 def _peers(rows):
+    in_runs = ("in runs of 500", "ratio in runs of 500")
     return table(
-        ("data", "peer", "nextclick", "peer", "ratio", "same first item", "queries"),
+        ("data", "peer", "peer's time", "nextclick", "ratio", *in_runs, "same first item", "queries"),
         [
             (
                 row["data"],
                 row["peer"],
-                f"{row['us_a_query']:.1f}",
                 f"{row['peer_us_a_query']:,.0f}",
+                f"{row['us_a_query']:.1f}",
                 f"{row['ratio']:,.0f}",
+                f"{row['us_a_query_in_runs']:.1f}",
+                f"{row['ratio_in_runs']:,.0f}",
                 f"{row['same_first_item']:.0%}",
                 row["queries"],
             )

@@ -234,3 +234,15 @@ def test_the_benchmark_runs_and_says_what_it_measured(tmp_path):
         "VS-kNN in pandas' terms",
     ]
     assert all(row["ratio"] > 0 for row in result["peers"])
+
+
+def test_the_document_has_the_figures_of_serenade():
+    """The table of docs/benchmarks.md is the one that ratios are made with, row by row."""
+    lines = (datasets.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").splitlines()
+    rows = [
+        f"| {setting} | {' / '.join(map(str, figures))} |"
+        for measured in serenade.MEASURED.values()
+        for setting, figures in measured.items()
+    ]
+    in_order = iter(lines)
+    assert all(any(line.endswith(row) for line in in_order) for row in rows)
