@@ -6,6 +6,7 @@ column; else the clicks of a visitor by the window of :mod:`core.sessions`, as t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -175,6 +176,12 @@ def split_by_time(
             f"no session begins after the cut at {cut} ms, so nothing can be held out; use a larger share"
         )
     return older, newer
+
+
+def asking_sessions(sessions: Sequence[ClosedSession], limit: int | None = None) -> list[ClosedSession]:
+    """The first ``limit`` sessions of two clicks and more; one of a single click has no next click."""
+    asking = (session for session in sessions if len(session.items) > 1)
+    return list(itertools.islice(asking, limit))
 
 
 def known_items_only(train: Sequence[ClosedSession], test: Sequence[ClosedSession]) -> list[ClosedSession]:

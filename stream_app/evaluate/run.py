@@ -12,7 +12,14 @@ from core.errors import EvaluationError, InvalidParameterError
 from core.metrics import checked_cutoffs
 from core.params import Exclude
 from core.sessions import ClosedSession
-from stream_app.evaluate.data import Reading, ReadOptions, known_items_only, read_sessions, split_by_time
+from stream_app.evaluate.data import (
+    Reading,
+    ReadOptions,
+    asking_sessions,
+    known_items_only,
+    read_sessions,
+    split_by_time,
+)
 from stream_app.evaluate.holdout import CUTOFFS, Holdout
 from stream_app.evaluate.methods import DEFAULT_METHODS, Recommender, recommender, tuned
 from stream_app.evaluate.prequential import Prequential
@@ -39,7 +46,7 @@ class Plan:
         share: of one file's sessions that are held out, the newest; None if there is a test file.
         known_items: leave out test clicks on items that were never learnt.
         sessions: newest sessions of the training file that are used; None: all.
-        limit: first sessions of the test file, or of the stream, that are used; None: all.
+        limit: first sessions that are used, of those that ask or of the stream; None: all.
         max_sessions: sessions that an index holds at most; None: all.
         reading: how the files are read.
     """
@@ -178,7 +185,7 @@ def _protocol(
     if plan.test is None and plan.share is None:
         if plan.sessions is not None:
             train = train[-plan.sessions :]
-        return Prequential(_first(train, plan.limit), (), delay_ms)
+        return Prequential(train[: plan.limit], (), delay_ms)
     if plan.test is None:
         train, test = split_by_time(train, plan.share or 0.0)
     else:
@@ -187,12 +194,9 @@ def _protocol(
         train = train[-plan.sessions :]
     if plan.known_items:
         test = known_items_only(train, test)
-    test = _first(test, plan.limit)
-    return Prequential(test, train, delay_ms) if plan.prequential else Holdout(train, test)
-
-
-def _first(sessions: list[ClosedSession], limit: int | None) -> list[ClosedSession]:
-    return sessions if limit is None else sessions[:limit]
+    if plan.prequential:
+        return Prequential(test[: plan.limit], train, delay_ms)
+    return Holdout(train, asking_sessions(test, plan.limit))
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
