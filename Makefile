@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test acceptance bench lint format docs lock clean
+.PHONY: help demo test acceptance bench bench-scoring lint evaluation format docs lock clean
 
 help:            ## Show the verbs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,6 +41,12 @@ lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
 
 bench: $(VENV)/.dev      ## Clicks a second of a worker beside the plainest Faust agent
 	$(BIN)/python tests/benchmarks/throughput.py $(ARGS)
+
+bench-scoring: $(VENV)/.dev ## The engine alone: latency, memory, learning, beside Serenade's figures and peers
+	$(BIN)/python -m tests.benchmarks.scoring $(ARGS)
+
+evaluation: $(VENV)/.dev ## Every method on every data set, into the tables of docs/evaluation.md (long)
+	$(BIN)/python -m stream_app.evaluate.all_sets --data "$${NEXTCLICK_DATA:-../shared/data}" $(ARGS)
 
 format: $(VENV)/.dev     ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

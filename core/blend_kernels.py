@@ -25,9 +25,7 @@ POPULAR_ITEMS: Final = 200
 
 
 @inner_kernel
-def add_score(
-    scores: Floats, rank: Int16s, touched: Int32s, n_touched: int, item: int, score: float
-) -> int:
+def add_score(scores: Floats, rank: Int16s, touched: Int32s, n_touched: int, item: int, score: float) -> int:
     """Add to an item's score unless it is barred; return how many items are touched.
 
     It takes the arrays one by one: a call that hands on all of the scratch costs more than its work.
@@ -42,9 +40,7 @@ def add_score(
 
 
 @inner_kernel
-def add_popular(
-    scratch: Scratch, popular: Int32s, popular_score: Floats, each: float, touched: int
-) -> int:
+def add_popular(scratch: Scratch, popular: Int32s, popular_score: Floats, each: float, touched: int) -> int:
     """Add to each of the most popular items its popularity times ``each``."""
     for place in range(min(len(popular), POPULAR_ITEMS)):
         item, score = popular[place], each * popular_score[place]

@@ -9,6 +9,8 @@ The tree::
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
     ├── ReplayError            a file to replay cannot be read at all
+    ├── EvaluationError        an evaluation that cannot be made: no such method, nothing to learn or to ask
+    ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
     ├── DemoError              the demo's purchases cannot be read, or its worker ended
     └── StateError             stored state was written by something else than this version reads
 
@@ -55,6 +57,14 @@ class BrokerError(NextclickError):
 
 class ReplayError(NextclickError):
     """A file to replay cannot be read at all."""
+
+
+class EvaluationError(NextclickError):
+    """An evaluation cannot be made: no such method, nothing to learn from, nothing to ask."""
+
+
+class TuneError(NextclickError):
+    """A search for parameters cannot begin, or ended before it had its first figures."""
 
 
 class DemoError(NextclickError):

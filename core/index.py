@@ -18,7 +18,10 @@ from core.arrays import (
     POOL_BASE,
     POOL_HEAD,
     POOL_TAIL,
+    Floats,
     IndexArrays,
+    Int32s,
+    Int64s,
     grown,
     new_arrays,
 )
@@ -31,6 +34,9 @@ MAX_SESSION_CLICKS: Final = 10_000
 
 #: The largest index.
 MOST_SESSIONS: Final = 100_000_000
+
+#: Sessions of numbered items that are taken in hand together.
+_NUMBERED_AT_ONCE: Final = 65_536
 
 _OFFSET_BITS: Final = 48
 _MAX_PARTITION: Final = 1 << 14
@@ -61,8 +67,13 @@ class SessionIndex:
 
     @property
     def added(self) -> int:
-        """Sessions ever added; changes exactly when the index does."""
+        """Sessions ever added."""
         return int(self.arrays.meta[NEXT])
+
+    @property
+    def changes(self) -> int:
+        """Sessions ever added or removed: another number exactly when the index is another."""
+        return self.added
 
     @property
     def clicks(self) -> int:
@@ -77,6 +88,11 @@ class SessionIndex:
     @property
     def max_sessions(self) -> int:
         """Sessions held at most."""
+        return len(self.arrays.session_key)
+
+    @property
+    def slots(self) -> int:
+        """Places for sessions, at least ``max_sessions``; every slot is a number below it."""
         return len(self.arrays.session_key)
 
     @property
@@ -107,16 +123,55 @@ class SessionIndex:
         return self._add([session_key(s.session) for s in batch], batch) if batch else 0
 
     def _add(self, keys: Sequence[int], batch: Sequence[ClosedSession]) -> int:
-        before = self.added
         items = np.array([self._id(item) for s in batch for item in s.items], np.int32)
         starts = np.zeros(len(batch) + 1, np.int64)
         np.cumsum([len(s.items) for s in batch], out=starts[1:])
         ends = np.array([s.end / 1000 for s in batch], np.float64)
-        key_array = np.array(keys, np.int64)
+        return self._add_arrays(np.array(keys, np.int64), items, starts, ends)
+
+    def add_numbered(self, items: Int32s, starts: Int64s, ends_s: Floats) -> int:
+        """Add sessions of numbered items, as a benchmark makes them: item ``n`` has the name ``str(n)``.
+
+        The sessions have no visitor, and the ids ``0-n`` where n counts the sessions ever added.
+
+        Args:
+            items: items of all sessions, one after the other, each 0 or larger.
+            starts: (sessions + 1,) where each session's items begin, and where the last one's end; every
+                session has 1 to :data:`MAX_SESSION_CLICKS`.
+            ends_s: (sessions,) time of each session's last click, seconds.
+
+        Returns:
+            How many were added.
+
+        Raises:
+            InvalidParameterError: a session is empty or longer than the bound.
+        """
+        lengths = np.diff(starts)
+        if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= MAX_SESSION_CLICKS:
+            raise InvalidParameterError(
+                f"a session has {lengths.min()} clicks and one {lengths.max()}, "
+                f"expected 1 to {MAX_SESSION_CLICKS}"
+            )
+        before = self.added
+        for begin in range(0, len(lengths), _NUMBERED_AT_ONCE):
+            part = slice(begin, begin + _NUMBERED_AT_ONCE)
+            its_starts = starts[begin : begin + _NUMBERED_AT_ONCE + 1]
+            numbers, first, place = np.unique(
+                items[its_starts[0] : its_starts[-1]], return_index=True, return_inverse=True
+            )
+            ids = np.empty(len(numbers), np.int32)
+            for at in np.argsort(first).tolist():  # ids are given in the order in which items come
+                ids[at] = self._id(str(numbers[at]))
+            keys = np.arange(self.added, self.added + len(ends_s[part]), dtype=np.int64)
+            self._add_arrays(keys, ids[place], its_starts - its_starts[0], ends_s[part])
+        return self.added - before
+
+    def _add_arrays(self, keys: Int64s, items: Int32s, starts: Int64s, ends: Floats) -> int:
+        before = self.added
         freed = np.empty(self.clicks + len(items), np.int32)
         done, lost = 0, set(items.tolist())
         while True:
-            done, why, n_freed = add_sessions(self.arrays, key_array, items, starts, ends, done, freed)
+            done, why, n_freed = add_sessions(self.arrays, keys, items, starts, ends, done, freed)
             lost.update(freed[:n_freed].tolist())
             if why == DONE:
                 break

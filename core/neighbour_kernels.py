@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
-from core.arrays import Floats, IndexArrays, Int32s, Int64s
+from core.arrays import Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
 from core.kernel_codes import (
     COMMON,
@@ -32,6 +33,10 @@ from core.ranking_kernels import ready_stamps
 from core.scratch import Scratch
 from core.session_kernels import age_of, capacity_of, end_of, item_at, items_of, newest_slot
 from core.weight_kernels import Tables, idf, position_weight, step_weight
+
+#: Whether candidates come in the order of age.
+AGES_RISE: Final = 1
+AGES_MIX: Final = 0
 
 
 @inner_kernel
@@ -72,10 +77,10 @@ def find_neighbours(
     """
     if ints[P_SAMPLE] > 0 and ints[P_SAMPLING] == RECENT:
         found = _merge_newest(index, scratch, n, ints[P_M], ints[P_SAMPLE])
-        in_order_of_age = True
+        ages = AGES_RISE
     else:
         found = _gather(index, scratch, n, ints[P_M])
-        in_order_of_age = n == 1
+        ages = AGES_RISE if n == 1 else AGES_MIX
         if 0 < ints[P_SAMPLE] < found:
             found = _sample(index, scratch, ints, session_weight, found, time)
     if reals[R_LENGTH_POWER] > 0.0:
@@ -93,7 +98,7 @@ def find_neighbours(
         return found
     for at in range(found):
         scratch.keys[at] = scratch.similarity[at]
-    return _keep(index, scratch, found, ints[P_K], in_order_of_age)
+    return _keep(index, scratch, found, ints[P_K], ages)
 
 
 @inner_kernel
@@ -186,7 +191,7 @@ def _sample(
             scratch.keys[at] = _hashed(end_of(index, slot), time)
         else:
             scratch.keys[at] = session_weight[slot]
-    return _keep(index, scratch, found, ints[P_SAMPLE], in_order_of_age=False)
+    return _keep(index, scratch, found, ints[P_SAMPLE], AGES_MIX)
 
 
 @inner_kernel
@@ -200,8 +205,11 @@ def _hashed(end: float, time: float) -> float:
 
 
 @inner_kernel
-def _keep(index: IndexArrays, scratch: Scratch, found: int, most: int, in_order_of_age: bool) -> int:
-    """Keep the candidates with the ``most`` largest ``keys``, the newer where equal, in their order."""
+def _keep(index: IndexArrays, scratch: Scratch, found: int, most: int, ages: int) -> int:
+    """Keep the candidates with the ``most`` largest ``keys``, the newer where equal, in their order.
+
+    ``ages`` is AGES_RISE where the candidates come in the order of age, else AGES_MIX.
+    """
     candidate, similarity, keys = scratch.candidate, scratch.similarity, scratch.keys
     newest, capacity = newest_slot(index), capacity_of(index)
     for at in range(found):
@@ -212,18 +220,18 @@ def _keep(index: IndexArrays, scratch: Scratch, found: int, most: int, in_order_
         if keys[at] > least:
             above += 1
         elif keys[at] == least:
-            if not in_order_of_age:
+            if ages == AGES_MIX:
                 scratch.spare[equal] = -age_of(candidate[at], newest, capacity)
             equal += 1
     left = most - above  # how many of the equal ones are kept
     oldest = 0.0
-    if not in_order_of_age:
+    if ages == AGES_MIX:
         oldest = -kth_largest(scratch.spare, equal, left)
     kept = 0
     for at in range(found):
         keep = keys[at] > least
         if keys[at] == least:
-            if in_order_of_age:
+            if ages == AGES_RISE:
                 keep = left > 0
                 left -= 1
             else:

@@ -237,6 +237,3 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     def blends(self) -> bool:
         """Whether anything but the neighbours scores, so that scores are divided by the largest."""
         return any((self.rule_share, self.reminder_share, self.popular_share, self.further_share))
-
-
-from core.presets import PRESETS, preset  # noqa: E402, F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -94,7 +94,7 @@ class Scorer:
     Args:
         index: the index; it must not change during a call.
         parameters: of the method.
-        session_weight: (max_sessions,) a weight for each slot of the index, for ``sampling = "weighted"``.
+        session_weight: (slots,) a weight for each slot of the index, for ``sampling = "weighted"``.
 
     Raises:
         InvalidParameterError: the sampling goes by weights, and there are none, or not one for each slot.
@@ -104,17 +104,16 @@ class Scorer:
         self, index: SessionIndex, parameters: ScoringParameters, session_weight: Floats | None = None
     ) -> None:
         if parameters.sampling == "weighted" and (
-            session_weight is None or len(session_weight) != index.max_sessions
+            session_weight is None or len(session_weight) != index.slots
         ):
             raise InvalidParameterError(
-                "sampling is weighted, so a weight for each of the index's "
-                f"{index.max_sessions} slots is needed; {0 if session_weight is None else len(session_weight)} came"
+                f"sampling is weighted: session_weight needs a number for each of {index.slots} slots"
             )
         self.index = index
         self.parameters = parameters
         self._session_weight = np.empty(0) if session_weight is None else session_weight
         self._longest = 64
-        self._scratch = new_scratch(parameters, index.max_sessions, len(index.arrays.posting_start), 64)
+        self._scratch = new_scratch(parameters, index.slots, len(index.arrays.posting_start), 64)
         self._ints, self._reals = _as_arrays(parameters)
         self._tables = _tables(parameters)
         # Not by numpy's vector power, whose last bit depends on the machine.
@@ -175,7 +174,7 @@ class Scorer:
             queries: numbers of items as of now; see :meth:`numbered`.
         """
         starts = queries.starts.tolist()
-        longest = max([1, *(end - begin for begin, end in zip(starts, starts[1:], strict=False))])
+        longest = max([1, *(end - begin for begin, end in pairwise(starts))])
         scratch = self._ready_scratch(longest)
         n = self.parameters.recommendations
         items, scores = self.popular(max(POPULAR_ITEMS, n + longest))
@@ -203,7 +202,7 @@ class Scorer:
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
         """The ``size`` most popular items by decayed count, or as many as are known: ids and scores."""
-        state = self.index.added
+        state = self.index.changes
         if self._popular_of[0] != state or self._popular_of[1] < size:
             size = max(size, self._popular_of[1])
             items, scores = np.empty(size, np.int32), np.empty(size, np.float64)
@@ -231,7 +230,7 @@ class Scorer:
             ClosedSession(f"0-{n}", "", ("a", "b", "c"), (n, n, n), n, n, "gap", 3, actions=())
             for n in range(3)
         )
-        weight = np.zeros(2) if self.parameters.sampling == "weighted" else None
+        weight = np.zeros(index.slots) if self.parameters.sampling == "weighted" else None
         Scorer(index, self.parameters, weight).score([(("a",), 1.0), ((), 1.0)])
 
     def _ready_scratch(self, clicks: int) -> Scratch:
@@ -240,7 +239,7 @@ class Scorer:
         if clicks > self._longest or len(self._scratch.place) < items:
             while self._longest < clicks:
                 self._longest *= 2
-            self._scratch = new_scratch(self.parameters, self.index.max_sessions, items, self._longest)
+            self._scratch = new_scratch(self.parameters, self.index.slots, items, self._longest)
         return self._scratch
 
 

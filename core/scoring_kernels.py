@@ -129,16 +129,47 @@ def score_run(
         count = take_best(index, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)
         for place in range(count):
             scratch.rank[item[place]] = place + 1
-        _explain(index, scratch, ints, kept, n, count, item, ranked.source[query], ranked.shared[query],
-                 ranked.sessions[query])
+        _explain(
+            index,
+            scratch,
+            ints,
+            kept,
+            n,
+            count,
+            item,
+            ranked.source[query],
+            ranked.shared[query],
+            ranked.sessions[query],
+        )
         for at in range(touched):
             scratch.score[scratch.touched[at]] = 0.0
             scratch.seed[scratch.touched[at]] = 0
         if count < ints[P_N]:
-            count = _fill_by_rules(index, scratch, ints, reals, n, count, item, score, ranked.source[query],
-                                   ranked.shared[query], ranked.sessions[query])
-        count = _fill_by_popularity(index, scratch, ints[P_N], popular, count, item, score,
-                                    ranked.source[query], ranked.shared[query], ranked.sessions[query])
+            count = _fill_by_rules(
+                index,
+                scratch,
+                ints,
+                reals,
+                n,
+                count,
+                item,
+                score,
+                ranked.source[query],
+                ranked.shared[query],
+                ranked.sessions[query],
+            )
+        count = _fill_by_popularity(
+            index,
+            scratch,
+            ints[P_N],
+            popular,
+            count,
+            item,
+            score,
+            ranked.source[query],
+            ranked.shared[query],
+            ranked.sessions[query],
+        )
         ranked.count[query] = count
         for place in range(count):
             scratch.rank[item[place]] = 0
@@ -246,7 +277,11 @@ def _explain(
         for other in range(min(n, REASON_ITEMS)):
             scratch.votes[rank * REASON_ITEMS + other] = 0
         if best >= 0:
-            out_source[rank], out_shared[rank], out_sessions[rank] = NEIGHBOURS, scratch.considered[best], most
+            out_source[rank], out_shared[rank], out_sessions[rank] = (
+                NEIGHBOURS,
+                scratch.considered[best],
+                most,
+            )
         elif scratch.seed[item] > 0:
             seed = scratch.seed[item] - 1
             out_source[rank], out_shared[rank] = RULES, seed

@@ -1,7 +1,7 @@
 """Room that scoring works in: one for each thread, bounded by the parameters and the catalogue.
 
-What the scoring of one item reads and writes lies side by side in memory, 16 bytes an item, because at a large
-catalogue the misses of the processor's caches are most of the time.
+What the scoring of one item reads and writes lies side by side in memory, 16 bytes an item, because at a
+large catalogue the misses of the processor's caches are most of the time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
     cells = np.zeros(items, _CELL)
     queried = max(1, min(clicks, p.last_clicks))
     looked_at = min(sessions, queried * p.sessions_per_item)
-    merged = 0 < p.sample_size and p.sampling == "recent"
+    merged = p.sample_size > 0 and p.sampling == "recent"
     candidates = min(looked_at, p.sample_size) if merged else looked_at
     table = 1 if merged else 1 << (2 * candidates - 1).bit_length()
     if not merged and table > sessions:

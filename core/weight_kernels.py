@@ -22,7 +22,7 @@ class Tables(NamedTuple):
 
 @inner_kernel
 def position_weight(kind: int, distance: int, n: int, decay: float) -> float:
-    """Weight of a query item; ``distance`` 0 is the newest of ``n`` clicks. See core.params.PositionWeight."""
+    """Weight of a query item, ``distance`` before the newest of ``n``; see core.params.PositionWeight."""
     if kind == LINEAR:
         return max(0.0, 1.0 - 0.1 * distance)
     if kind == QUADRATIC:

@@ -6,11 +6,17 @@ document is written by hand and stays.
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from core.errors import NextclickError
+from core.params import ScoringParameters
+from core.presets import PRESETS
+from stream_app.scoring_file import DEFAULT_PRESET
 from stream_app.settings import ENV_PREFIX, Settings
 from stream_app.telemetry import Telemetry, describe
 
@@ -44,6 +50,23 @@ def settings_rows() -> list[tuple[str, str, str, str, str]]:
     ]
 
 
+def scoring_rows() -> list[tuple[str, str, str]]:
+    """A row a parameter of the scorer, in the order of the class: TOML key, default, meaning."""
+    default = PRESETS[DEFAULT_PRESET]
+    _, _, described = inspect.cleandoc(ScoringParameters.__doc__ or "").partition("Args:\n")
+    described, _, _ = described.partition("\n\nRaises:")
+    entries = re.split(r"\n(?=    \w+: )", described)
+    meanings = dict(" ".join(entry.split()).split(": ", maxsplit=1) for entry in entries)
+    return [
+        (
+            f"`{key}`",
+            f"`{json.dumps(getattr(default, key)).strip(chr(34))}`",
+            meanings[key].replace("``", "`"),
+        )
+        for key in ScoringParameters.__struct_fields__
+    ]
+
+
 def metrics_rows() -> list[tuple[str, str, str, str]]:
     """A row a metric, in the order in which they are defined: name, kind, labels, meaning."""
     return [
@@ -64,6 +87,7 @@ DOCUMENTS: Final = (
         ("variable", "TOML key", "default", "values", "meaning"),
         settings_rows,
     ),
+    Document("docs/settings.md", "scoring", ("TOML key", "default", "meaning"), scoring_rows),
     Document("docs/metrics.md", "metrics", ("name", "kind", "labels", "meaning"), metrics_rows),
 )
 
@@ -121,7 +145,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _default(schema: dict[str, Any]) -> str:
     default = schema.get("default")
-    if default in (None, ""):
+    if default in (None, "", {}):
         return ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
@@ -134,9 +158,12 @@ def _values(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{choice}`" for choice in schema["enum"])
     kind = {"path": "a path", "password": "text"}.get(schema.get("format", ""), "")
-    kind = kind or {"integer": "a whole number", "number": "a number", "boolean": "`true`, `false`"}.get(
-        schema["type"], "text"
-    )
+    kind = kind or {
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "`true`, `false`",
+        "object": "a table",
+    }.get(schema["type"], "text")
     bounds = [
         f"{words} {schema[limit]:,}"
         for limit, words in (

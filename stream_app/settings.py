@@ -7,20 +7,30 @@ people; a test holds the two together.
 from __future__ import annotations
 
 import difflib
+import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
+from core.params import ScoringParameters
+from core.presets import PRESETS
+from stream_app.scoring_file import (
+    DEFAULT_PRESET,
+    FLAT_KEYS,
+    known_preset,
+    read_toml,
+    scoring_parameters,
+)
 
 ENV_PREFIX = "NEXTCLICK_"
 
@@ -31,6 +41,18 @@ OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=249)]
+
+
+def _preset(name: str) -> str:
+    try:
+        return known_preset(name, "no such preset:")
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+
+
+PresetName = Annotated[
+    str, AfterValidator(_preset), WithJsonSchema({"type": "string", "enum": list(PRESETS)})
+]
 
 
 class Settings(BaseSettings):
@@ -93,8 +115,9 @@ class Settings(BaseSettings):
     )
 
     # The index and its scoring
-    preset: Literal["vsknn", "vstan", "baskets"] = Field(
-        "vstan", description="parameters of the scorer, by name; `baskets` where the order says nothing"
+    preset: PresetName = Field(
+        DEFAULT_PRESET,
+        description="parameters of the scorer, by name; `baskets` where the order says nothing",
     )
     exclude: Literal["none", "current", "session"] = Field(
         "current",
@@ -107,6 +130,11 @@ class Settings(BaseSettings):
     )
     last_clicks: PositiveInt | None = Field(
         None, description="L, newest clicks of a session that are used; default the preset's"
+    )
+    scoring: dict[str, Any] = Field(
+        {},
+        description="any of the scorer's parameters, over the preset's: a table in the file, JSON in the "
+        "variable; the six settings above win over it",
     )
     index_sessions: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         500_000, description="closed sessions held in memory; the oldest leaves first"
@@ -129,6 +157,24 @@ class Settings(BaseSettings):
         "info", description="least level that is logged"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lift_from_scoring(cls, given: Any) -> Any:
+        """What ``[scoring]`` says is said by the flat settings too, where these are not given themselves.
+
+        So they hold what is in force, and the variables of :meth:`environment` mean the same.
+        """
+        table = given.get("scoring") if isinstance(given, dict) else None
+        if not isinstance(table, dict):
+            return given
+        lifted = {key: table[key] for key in FLAT_KEYS if key in table and given.get(key) is None}
+        return {**given, **lifted}
+
+    @model_validator(mode="after")
+    def _scoring_is_right(self) -> Settings:
+        self.scoring_parameters()
+        return self
+
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
         if self.security_protocol.startswith("SASL") and not (
@@ -142,6 +188,16 @@ class Settings(BaseSettings):
     def idle_after_s(self) -> float:
         """Seconds without a click after which a partition is idle."""
         return self.gap_s + self.grace_s if self.idle_s is None else self.idle_s
+
+    def scoring_parameters(self) -> ScoringParameters:
+        """The scorer's parameters: the preset, changed by ``scoring``, changed by the flat settings.
+
+        Their name is the preset's where nothing differs from it; see :mod:`stream_app.scoring_file`.
+
+        Raises:
+            SettingsError: ``scoring`` has an unknown key or a value out of its range.
+        """
+        return scoring_parameters(self.scoring, {key: getattr(self, key) for key in FLAT_KEYS})
 
     @classmethod
     def settings_customise_sources(
@@ -166,7 +222,10 @@ class Settings(BaseSettings):
         """The variables that make another process run with these settings. They hold the secrets."""
         values = self.model_dump(mode="json", exclude_none=True)
         values["sasl_password"] = self.sasl_password.get_secret_value()
-        return {f"{ENV_PREFIX}{key.upper()}": str(value) for key, value in values.items()}
+        return {
+            f"{ENV_PREFIX}{key.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for key, value in values.items()
+        }
 
 
 def load_settings(config: Path | None = None, **options: Any) -> Settings:
@@ -190,6 +249,11 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:
         return Settings(**{key: value for key, value in options.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+    except SourceError:
+        # The only setting that is read as JSON; the cause, which quotes variables, is left out.
+        raise SettingsError(
+            f'{ENV_PREFIX}SCORING is not JSON, expected an object such as {{"neighbours": 300}}'
+        ) from None
     finally:
         if before is None:
             os.environ.pop("NEXTCLICK_CONFIG", None)
@@ -198,13 +262,7 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:
 
 
 def _refuse_unknown_keys_of(file: Path) -> None:
-    try:
-        keys = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"the settings file {file} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {file} is not TOML: {error}") from None
-    for key in keys:
+    for key in read_toml(file):
         if key not in Settings.model_fields:
             raise SettingsError(f"unknown setting {key!r} in {file}{_nearest(key)}")
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NextclickError
-from stream_app.cli import demo, kafka, replay, topics, worker
+from stream_app.cli import demo, evaluate, kafka, replay, topics, tune, worker
 
 app = typer.Typer(
     name="nextclick",
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 # One name a command; each module has a `register`.
-for command in (demo, worker, topics, replay, kafka):
+for command in (demo, worker, topics, replay, evaluate, kafka, tune):
     command.register(app)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from stream_app.scoring_file import scoring_table
 from stream_app.settings import load_settings
 
 
@@ -18,6 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="TOML file with a [scoring] table, such as `nextclick tune` writes.")
+    ] = None,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of RocksDB; one for each worker.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0 takes a free one.")] = None,
@@ -34,10 +38,16 @@ def worker(
 
       NEXTCLICK_BOOTSTRAP_SERVERS=kafka:9092 NEXTCLICK_GAP_S=1800 nextclick worker
 
+      nextclick worker --config nextclick.toml --params tuned.toml
+
       nextclick worker --config nextclick.toml --print-settings
     """
     settings = load_settings(
-        config, bootstrap_servers=bootstrap_servers, data_dir=data_dir, metrics_port=metrics_port
+        config,
+        bootstrap_servers=bootstrap_servers,
+        data_dir=data_dir,
+        metrics_port=metrics_port,
+        scoring=None if params is None else scoring_table(params),
     )
     if print_settings:
         typer.echo(json.dumps(settings.public(), indent=2))

@@ -10,7 +10,6 @@ from typing import Any, Final
 from core.errors import SettingsError
 from core.evaluation import Judge
 from core.index import SessionIndex
-from core.params import preset
 from core.scoring import Scorer
 from core.sessions import WindowRules
 from core.step import Record
@@ -42,15 +41,7 @@ def window_rules(settings: Settings) -> WindowRules:
 
 def new_scorer(settings: Settings, index: SessionIndex) -> Scorer:
     """A scorer as the settings describe it."""
-    parameters = preset(
-        settings.preset,
-        exclude=settings.exclude,
-        recommendations=settings.recommendations,
-        neighbours=settings.neighbours,
-        sessions_per_item=settings.sessions_per_item,
-        last_clicks=settings.last_clicks,
-    )
-    return Scorer(index, parameters)
+    return Scorer(index, settings.scoring_parameters())
 
 
 class Runtime:
@@ -87,6 +78,7 @@ class Runtime:
         began = time.perf_counter()
         self._scorer.warm_up()
         logger.info("kernels ready in %.1f s", time.perf_counter() - began)
+        logger.info("answers name these parameters: %s", self._scorer.parameters)
         self._serve_metrics()
         await self._feed.start()
         self._feed.task.add_done_callback(self._feed_ended)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidParameterError
 from core.index import MAX_SESSION_CLICKS, SessionIndex, session_key
-from core.params import preset
+from core.presets import preset
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 
@@ -137,3 +138,16 @@ def test_a_session_key_is_a_signed_64_bit_number(name):
     assert -(1 << 63) <= key < 1 << 62
     if key >= 0:
         assert name == f"{key >> 48}-{key & ((1 << 48) - 1)}"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=6), max_size=30), st.integers(1, 12))
+def test_numbered_items_are_items_of_that_name(history, capacity):
+    """Sessions given as arrays of numbers are held as the same sessions of names are."""
+    named, numbered = SessionIndex(capacity), SessionIndex(capacity)
+    named.add(closed(f"0-{n}", [*map(str, items)], 1000 * n) for n, items in enumerate(history))
+    starts = np.cumsum([0, *map(len, history)])
+    ends = np.arange(len(history), dtype=np.float64)
+    numbered.add_numbered(np.array([n for items in history for n in items], np.int32), starts, ends)
+    assert contents(numbered) == contents(named)
+    assert numbered.ids == named.ids

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.params import EXCLUDES, POSITION_WEIGHTS, PRESETS, STEP_WEIGHTS, ScoringParameters, preset
+from core.params import EXCLUDES, POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
 from core.popularity_kernels import rank_popular
+from core.presets import PRESETS, preset
 from core.scoring import Scorer, plain_popular
 from core.scoring_kernels import score_run
 from core.sessions import ClosedSession
@@ -121,7 +122,7 @@ def test_no_queries_are_no_answers():
     assert Scorer(SessionIndex(4), preset("vstan")).score([]) == []
 
 
-REASONS = {name: ("neighbours", "milk", 3) for name in PRESETS} | {
+REASONS = dict.fromkeys(PRESETS, ("neighbours", "milk", 3)) | {
     "sr": ("rules", "milk", 3),
     "ar": ("rules", "milk", 3),
     "pop": ("popular", None, 3),
@@ -187,7 +188,7 @@ def test_a_parameter_out_of_its_range_is_refused_by_name(change, said):
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
     """The error lists them."""
-    with pytest.raises(InvalidParameterError, match="expected one of vsknn, vstan"):
+    with pytest.raises(InvalidParameterError, match="expected one of vsknn, vmis"):
         preset("knn")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.answers import decode_answer
-from core.params import PRESETS
+from core.presets import PRESETS
 from stream_app import topics
 from stream_app.broker_process import free_ports
 from stream_app.settings import Settings

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from core.answers import Answer, answer
 from core.index import SessionIndex
-from core.params import preset
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 from core.step import Query
@@ -29,14 +28,7 @@ def answers_again(
         The answers by partition and offset of the click.
     """
     index = SessionIndex(settings.index_sessions)
-    parameters = preset(
-        settings.preset,
-        exclude=settings.exclude,
-        recommendations=settings.recommendations,
-        neighbours=settings.neighbours,
-        sessions_per_item=settings.sessions_per_item,
-        last_clicks=settings.last_clicks,
-    )
+    parameters = settings.scoring_parameters()
     scorer = Scorer(index, parameters)
     done, found = 0, {}
     for partition, query, offset in sorted(asked, key=lambda one: one[2]):

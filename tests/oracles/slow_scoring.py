@@ -61,10 +61,13 @@ class SlowScorer:
         return answer
 
     def idf(self, item):
+        """Inverse document frequency of a held item."""
         count = self.clicks[item] if self.p.idf_of == "clicks" else len(self.holding[item])
         return max(0.0, math.log(len(self.sessions)) - math.log(count))
 
     def ranked(self, scores, taken):
+        """The items that are not taken, best first."""
+
         def order(item):
             newest = self.holding[item][-1]
             last = max(i for i, other in enumerate(self.sessions[newest][0]) if other == item)
@@ -106,6 +109,7 @@ class SlowScorer:
         return [(n, similarity[n]) for n in similarity if n in set(best)]
 
     def neighbour_scores(self, neighbours, distance, barred):
+        """What the neighbours say of the items."""
         p = self.p
         places = {item: place for place, item in enumerate(distance)}
         scores, mass = {}, 0.0
@@ -139,11 +143,13 @@ class SlowScorer:
         return scores
 
     def add_popular(self, scores, each, barred):
+        """Add the most popular items, each its popularity times ``each``."""
         for item, score in slow_popular(self.sessions, self.p, 200):
             if item not in barred:
                 add(scores, item, each * score)
 
     def blend(self, scores, distance, recent, barred):
+        """Add all that has a share; also the items whose rules brought an item first."""
         p, seeds = self.p, {}
         scores = shared_out(scores, p.neighbour_share)
         if p.rule_share > 0 and distance:
@@ -161,6 +167,7 @@ class SlowScorer:
         return scores, seeds
 
     def follow(self, seed, share, scores, seeds, barred):
+        """Add the rules of an item, the strongest weighing ``share``."""
         rules = {}
         self.add_rules(rules, seed, 1.0, barred)
         for item, score in shared_out(rules, share).items():
@@ -169,6 +176,7 @@ class SlowScorer:
                 seeds.setdefault(item, seed)
 
     def add_rules(self, rules, seed, factor, left_out, seeds=None):
+        """Add the rules of an item times a factor."""
         for number in reversed(self.holding[seed][-self.p.rule_sessions :]):
             for item, weight in self.rules_of(self.sessions[number][0], seed):
                 if item not in left_out:
@@ -187,11 +195,13 @@ class SlowScorer:
                     yield item, step_weight(p.rule_weight, step, p.rule_decay)
 
     def followers(self, seed, item):
+        """How many of the seed's newest sessions have the rule."""
         # Of a rule that weighs nothing at its distance, the pair of clicks counts all the same.
         sessions = [self.sessions[n][0] for n in self.holding[seed][-self.p.rule_sessions :]]
         return sum(any(item == other for other, _ in self.rules_of(items, seed)) for items in sessions)
 
     def explained(self, item, score, held, considered, seeds, distance):
+        """An item with its reason."""
         votes = [sum(item in items and other in items for items in held) for other in considered]
         voting = [i for i in range(len(considered)) if votes[i] > 0]
         if voting:
@@ -204,6 +214,7 @@ class SlowScorer:
         return Recommended(item, score, source, len(self.holding[item]))
 
     def fill_by_rules(self, answer, clicked, barred):
+        """What the rules of the clicked item and of the best found add to a short answer."""
         if len(answer) >= self.p.recommendations:
             return []
         taken = barred | {r.item for r in answer}

@@ -15,7 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
-from core.params import EXCLUDES, PRESETS
+from core.params import EXCLUDES
+from core.presets import PRESETS
 from stream_app.settings import ENV_PREFIX, OTHER_VARIABLES, Settings, load_settings
 
 SECRET = "hunter2-of-the-shop"  # noqa: S105 - made up
@@ -141,8 +142,8 @@ def test_a_name_that_is_near_to_none_is_refused_with_where_the_known_ones_are_sh
         load_settings()
 
 
-def test_a_section_in_the_file_is_refused(toml):
-    """The file has one level: a section is an unknown key."""
+def test_another_section_than_that_of_scoring_is_refused(toml):
+    """The file has one level and [scoring]: another section is an unknown key."""
     with pytest.raises(SettingsError, match="unknown setting 'worker'"):
         load_settings(toml("[worker]\ngap_s = 7\n"))
 
@@ -303,6 +304,18 @@ some_settings = st.fixed_dictionaries(
         "data_dir": names.map(Path),
         "ssl_ca_file": st.none() | names.map(Path),
         "preset": st.sampled_from(sorted(PRESETS)),
+        "exclude": st.sampled_from(EXCLUDES),
+        "scoring": st.fixed_dictionaries(
+            {},
+            optional={
+                "preset": st.sampled_from(sorted(PRESETS)),
+                "exclude": st.sampled_from(EXCLUDES),
+                "neighbours": st.integers(min_value=1, max_value=10**6),
+                "idf_score": st.floats(min_value=0, max_value=1000),
+                "repeats": st.booleans(),
+                "name": names.filter(lambda name: len(name) <= 60),
+            },
+        ),
         "security_protocol": st.just("SASL_SSL"),
         "metrics_port": st.integers(min_value=0, max_value=65535),
     },
@@ -318,11 +331,19 @@ def test_the_environment_of_settings_makes_the_same_settings(options, username, 
         for variable, value in settings.environment().items():
             patch.setenv(variable, value)
         assert load_settings() == settings
+        assert load_settings().scoring_parameters() == settings.scoring_parameters()
 
 
 def test_a_child_process_runs_with_the_settings_of_its_parent():
     """Another process that is given environment() reads the same settings, secret included."""
-    settings = load_settings(**SASL, gap_s=1800.25, close_idle=False, neighbours=300, data_dir=Path("a b"))
+    settings = load_settings(
+        **SASL,
+        gap_s=1800.25,
+        close_idle=False,
+        neighbours=300,
+        data_dir=Path("a b"),
+        scoring={"idf_score": 0.1},
+    )
     child = subprocess.run(
         [
             sys.executable,

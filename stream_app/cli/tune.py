@@ -1,0 +1,235 @@
+"""``nextclick tune``: the scorer's parameters, by a search on training data."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from core.errors import TuneError
+from core.params import Exclude
+from core.presets import PRESETS
+from core.sessions import ClosedSession, WindowRules
+from stream_app.evaluate.data import FileFormat, Reading, ReadOptions, read_sessions
+from stream_app.scoring_file import DEFAULT_PRESET, known_preset, named, write_atomically
+from stream_app.settings import load_settings
+from stream_app.terminal.tables import print_table
+from stream_app.terminal.tune_progress import TuneProgress
+from stream_app.tune.figures import Objective
+from stream_app.tune.report import NAME, Source, as_json, as_toml, figures_of, refuse_to_overwrite
+from stream_app.tune.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from stream_app.tune.search import Found, Search
+
+# The backslashes keep a paragraph one line: the help is wrapped to the width of the terminal.
+HELP = """Search the scorer's parameters for a file of clicks, and write them for worker and evaluate.
+
+TRAIN is read as `nextclick evaluate` reads it. Its newest sessions are held out (--validation), and trials \
+are judged by how well the next items of these are found by what the older ones teach. Give it the training \
+data and nothing else: the command takes no test file, so what it finds can be tested honestly afterwards.
+
+The search begins with the presets, goes on for --trials or --minutes, whichever is over first, and gives up \
+trials that are worse than the median on a part of the queries. Each better trial is written to --output at \
+once; Ctrl-C or SIGTERM ends the search and keeps the best. The same data, seed and --trials with one job \
+find the same, byte for byte.
+
+Tune with the --exclude that is to be served: the worker's own default is current.
+
+  nextclick tune clicks.csv.gz --exclude current
+
+  nextclick worker --params tuned.toml
+
+An hour of search, for the hit rate among ten items:
+
+  nextclick tune train.tsv --trials 10000 --minutes 60 --objective hr --k 10
+
+Then the honest test:
+
+  nextclick evaluate train.tsv test.tsv --params tuned.toml
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("tune", help=HELP)(tune)
+
+
+def tune(
+    train: Annotated[Path, typer.Argument(help="the training data; never a test set", show_default=False)],
+    *,
+    output: Annotated[Path, typer.Option(help="file that is written")] = Path("tuned.toml"),
+    trials: Annotated[int, typer.Option(help="trials at most", min=1)] = 100,
+    minutes: Annotated[float | None, typer.Option(help="minutes of search at most", min=0.001)] = None,
+    seed: Annotated[int, typer.Option(help="of the search and of the queries drawn", min=0)] = 1,
+    objective: Annotated[
+        Objective, typer.Option(help="what is to be as large as possible; sum is HR + MRR")
+    ] = "mrr",
+    preset: Annotated[
+        str, typer.Option(help=f"what the search begins with: {', '.join(PRESETS)}", metavar="START")
+    ] = DEFAULT_PRESET,
+    exclude: Annotated[Exclude, typer.Option(help="what answers leave out")] = "none",
+    k: Annotated[int, typer.Option(help="items in an answer", min=1, max=100)] = 20,
+    validation: Annotated[
+        str, typer.Option(help="the newest sessions: a share such as 10%, or a time such as 1d or 12h")
+    ] = "10%",
+    max_queries: Annotated[int, typer.Option(help="queries at most, drawn by the seed", min=1)] = 20_000,
+    jobs: Annotated[int, typer.Option(help="trials at a time; with more than 1 results vary", min=1)] = 1,
+    session: Annotated[
+        str | None, typer.Option("--session", "--session-column", help="column of the session", metavar="COL")
+    ] = None,
+    visitor: Annotated[
+        str | None,
+        typer.Option(
+            "--visitor",
+            "--visitor-column",
+            help="column of the visitor; sessions are then found by the window",
+            metavar="COL",
+        ),
+    ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", "--item-column", help="column of the item", metavar="COL")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            "--time",
+            "--time-column",
+            help="column of the time, or columns: date+time, year+month+day",
+            metavar="COL",
+        ),
+    ] = None,
+    click_id: Annotated[
+        str | None, typer.Option("--id", help="column of the click's own identity", metavar="COL")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="names of the columns of a file without a header, apart by commas", metavar="NAMES"
+        ),
+    ] = None,
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="how TRAIN is written; lines: one session a line")
+    ] = "auto",
+    by_gap: Annotated[
+        bool, typer.Option("--by-gap", help="find sessions by the window though there is a session column")
+    ] = False,
+    gap: Annotated[
+        float | None, typer.Option(help="in place of the setting gap_s, seconds", metavar="SECONDS")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings: the window, the cache")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print the report as one JSON object")] = False,
+) -> None:
+    """Read the options, search, and print the report."""
+    settings = load_settings(config, gap_s=gap)
+    known_preset(preset, "--preset:")
+    refuse_to_overwrite(output)
+    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+
+    use_cache(settings.cache_dir)
+    from stream_app.tune.search import Search  # noqa: PLC0415 -- imports the kernels and optuna
+    from stream_app.tune.validation import Cut, Validation  # noqa: PLC0415 -- imports the kernels
+
+    cut = Cut.parse(validation)
+    options = ReadOptions(
+        file_format=file_format,
+        session=session,
+        visitor=visitor,
+        item=item,
+        time=time,
+        id=click_id,
+        names=None if columns is None else [name.strip() for name in columns.split(",")],
+        by_gap=by_gap,
+        rules=WindowRules(
+            gap_ms=round(settings.gap_s * 1000),
+            grace_ms=round(settings.grace_s * 1000),
+            future_ms=round(settings.future_s * 1000),
+            max_clicks=settings.max_clicks,
+        ),
+    )
+    began = clock.monotonic()
+    with TuneProgress(quiet=json_) as progress:
+        sessions = _read(train, options, progress)
+        asked = Validation(sessions, cut, seed, max_queries)
+        progress.phase(
+            f"learnt from {len(asked.older):,} sessions, asking {len(asked.queries):,} of {asked.possible:,} "
+            f"queries of the {len(asked.newer):,} newer ones"
+        )
+        start = msgspec.structs.replace(PRESETS[preset], recommendations=k, exclude=exclude)
+        search = Search(asked, start, objective, trials=trials, seed=seed, jobs=jobs)
+        command = _command(
+            train, cut=validation, search=search, preset=preset, seed=seed, max_queries=max_queries
+        )
+        source = Source(command, train, sessions, preset)
+        written: Found | None = None
+
+        def after(search: Search) -> None:
+            nonlocal written
+            progress.update(search)
+            if search.best is not None and search.best is not written:
+                written = search.best
+                write_atomically(output, as_toml(search, written, source))
+
+        with stop_on_signals(minutes) as stop:
+            search.run(stop, after)
+    best = search.best
+    if best is None:
+        raise TuneError(
+            f"the search was stopped ({stop.reason}) before its first trial was finished, so nothing is "
+            "written; give it more time, or fewer queries by --max-queries"
+        )
+    write_atomically(output, as_toml(search, best, source))
+    report = as_json(search, best, source, output)
+    report |= {"stopped": stop.reason or None, "seconds": round(clock.monotonic() - began, 3)}
+    if json_:
+        typer.echo(json.dumps(report))
+    else:
+        _print(search, best, source, output, stopped=stop.reason)
+
+
+def _read(train: Path, options: ReadOptions, progress: TuneProgress) -> list[ClosedSession]:
+    progress.phase(f"reading {train.name}")
+    reading = Reading()
+    sessions = read_sessions(train, options, reading=reading, on_progress=progress.reading)
+    progress.phase(f"{len(sessions):,} sessions by {reading.sessions_by}, {reading.clicks:,} clicks")
+    if reading.bad and reading.first_bad is not None:
+        progress.phase(
+            f"{reading.bad:,} lines are no click; line {reading.first_bad.line}: {reading.first_bad.reason}"
+        )
+    return sessions
+
+
+def _command(train: Path, *, cut: str, search: Search, preset: str, seed: int, max_queries: int) -> list[str]:
+    """The command line with all that the result depends on, the columns of the file excepted."""
+    options = {
+        "trials": search.trials,
+        "seed": seed,
+        "objective": search.objective,
+        "preset": preset,
+        "exclude": search.start.exclude,
+        "k": search.start.recommendations,
+        "validation": cut,
+        "max-queries": max_queries,
+        "jobs": search.jobs,
+    }
+    flat = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return ["nextclick", "tune", train.name, *flat]
+
+
+def _print(search: Search, best: Found, source: Source, output: Path, *, stopped: str) -> None:
+    rows = [(source.preset, search.started), (f"trial {best.trial}", best)]
+    names = [name.replace("_", "@").upper() for name in figures_of(best)]
+    print_table(
+        ("", *names),
+        [(what, *(f"{value:.4f}" for value in figures_of(one).values())) for what, one in rows if one],
+    )
+    early = {"": "", "signal": "; stopped by a signal", "time": "; the time is over"}[stopped]
+    typer.echo(f"{search.done} trials, {search.given_up} given up early{early}")
+    typer.echo(
+        f"written to {output}; answers call these parameters {named(best.parameters, NAME).name}:\n"
+        f"  nextclick worker --params {output}"
+    )

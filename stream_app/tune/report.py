@@ -1,0 +1,119 @@
+"""What a search found: as the TOML file that worker and evaluate read, and as JSON.
+
+The file has neither date nor duration: the same search writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from core.errors import TuneError
+from core.sessions import ClosedSession
+from stream_app.scoring_file import named, read_toml, scoring_toml
+
+if TYPE_CHECKING:
+    from stream_app.tune.search import Found, Search
+
+#: What answers call tuned parameters, before the digest.
+NAME: Final = "tuned"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was searched on.
+
+    Args:
+        command: the command line that does it again.
+        file: the training data.
+        sessions: read from it.
+        preset: name of the preset that the search began with.
+    """
+
+    command: Sequence[str]
+    file: Path
+    sessions: Sequence[ClosedSession]
+    preset: str
+
+
+def refuse_to_overwrite(output: Path) -> None:
+    """See that a search may write its file here.
+
+    Raises:
+        TuneError: the folder is missing, or there is a file that holds more than a ``[scoring]`` table.
+        SettingsError: there is a file that is not TOML.
+    """
+    if not output.parent.is_dir():
+        raise TuneError(f"--output {output}: there is no folder {output.parent}")
+    if output.exists():
+        others = [key for key in read_toml(output) if key != "scoring"]
+        if others:
+            raise TuneError(
+                f"--output {output} is there already and holds more than [scoring] "
+                f"({', '.join(others[:3])}); it is not overwritten: choose another file"
+            )
+
+
+def as_toml(search: Search, best: Found, source: Source) -> str:
+    """The file: what was done and how well it did as comments, and all parameters of the best trial."""
+    validation, start = search.validation, search.start
+    clicks = sum(len(session.items) for session in source.sessions)
+    stopped = (
+        "" if search.done >= search.trials else f", stopped before the {search.trials} that were asked for"
+    )
+    figures = [(source.preset, search.started), (f"found, trial {best.trial}", best)]
+    asked = (
+        f"learnt from the older {len(validation.older):,} sessions; asked {len(validation.queries):,} of "
+        f"{validation.possible:,} queries of the newer {len(validation.newer):,}"
+    )
+    comments = [
+        "The scorer's parameters, found by `nextclick tune`. Read by `nextclick worker --params FILE` and",
+        "`nextclick evaluate --params FILE`; the table may as well be copied into the worker's settings.",
+        "Chosen on the newest part of the training data: no test data was read.",
+        "",
+        f"command: {shlex.join(source.command)}",
+        f"data: {source.file.name}, {len(source.sessions):,} sessions, {clicks:,} clicks",
+        asked,
+        f"trials: {search.done}, of which {search.given_up} were given up early{stopped}",
+        f"figures with exclude = {start.exclude}, at {start.recommendations}:",
+        f"  {'':20}     HR    MRR   NDCG",
+        *(
+            f"  {what:20}  {one.figures.hr:.4f} {one.figures.mrr:.4f} {one.figures.ndcg:.4f}"
+            for what, one in figures
+            if one is not None
+        ),
+    ]
+    return scoring_toml(best.parameters, source.preset, NAME, comments)
+
+
+def as_json(search: Search, best: Found, source: Source, output: Path) -> dict[str, Any]:
+    """The report of ``--json``: plain values."""
+    validation, start = search.validation, search.start
+    parameters = named(best.parameters, NAME)
+    return {
+        "output": str(output),
+        "objective": search.objective,
+        "k": start.recommendations,
+        "exclude": start.exclude,
+        "trials": search.done,
+        "given_up": search.given_up,
+        "sessions": len(source.sessions),
+        "train_sessions": len(validation.older),
+        "validation_sessions": len(validation.newer),
+        "queries": len(validation.queries),
+        "possible_queries": validation.possible,
+        "start": {"preset": source.preset} | (figures_of(search.started) if search.started else {}),
+        "best": {"trial": best.trial} | figures_of(best),
+        "parameters": msgspec.to_builtins(parameters),
+    }
+
+
+def figures_of(found: Found) -> dict[str, float]:
+    """A trial's figures by name, such as ``hr_20``."""
+    k = found.parameters.recommendations
+    return {f"{name}_{k}": round(getattr(found.figures, name), 6) for name in ("hr", "mrr", "ndcg")}

@@ -1,0 +1,198 @@
+"""What is searched: one table of the scorer's parameters with the values that each may take.
+
+A parameter that is added to the scorer is added to :data:`SPACE`, or to :data:`FIXED` if it is not searched;
+a test asks for one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from core.params import POSITION_WEIGHTS, RULES, STEP_WEIGHTS, ScoringParameters
+
+
+class Trial(Protocol):
+    """What chooses values; optuna's trial is one."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """One of the choices."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """A whole number from low to high."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number from low to high."""
+
+
+#: Tells from the parameters chosen so far (of the rest: the start's) whether one matters.
+When = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A parameter that is one of a few values.
+
+    Args:
+        values: these.
+        when: whether it matters; None: always.
+    """
+
+    values: tuple[Any, ...]
+    when: When | None = None
+
+    def suggest(self, trial: Trial, name: str, span_s: float) -> Any:
+        """A value for this trial."""
+        del span_s
+        return trial.suggest_categorical(name, self.values)
+
+    def encode(self, name: str, value: Any, span_s: float) -> dict[str, Any] | None:
+        """The suggestions that come to this value; None where none do."""
+        del span_s
+        return {name: value} if value in self.values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A parameter that is a number.
+
+    Args:
+        low: least value.
+        high: largest value.
+        log: search its logarithm.
+        whole: whole numbers only.
+        off: a value outside of the range that switches it off, tried as a choice of its own; None: there is
+            none.
+        of_span: ``low`` and ``high`` are shares of the training data's time, for a parameter in seconds.
+        when: whether it matters; None: always.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    off: float | None = None
+    of_span: bool = False
+    when: When | None = None
+
+    def suggest(self, trial: Trial, name: str, span_s: float) -> float:
+        """A value for this trial."""
+        if self.off is not None and not trial.suggest_categorical(_switch(name), (False, True)):
+            return self.off
+        if self.whole:
+            return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log) * self._unit(span_s)
+
+    def encode(self, name: str, value: float, span_s: float) -> dict[str, Any] | None:
+        """The suggestions that come to this value; None where it is out of the range."""
+        if self.off is not None and value == self.off:
+            return {_switch(name): False}
+        share = value if self.whole else value / self._unit(span_s)
+        if not self.low <= share <= self.high:
+            return None
+        return {name: share} if self.off is None else {_switch(name): True, name: share}
+
+    def _unit(self, span_s: float) -> float:
+        return span_s if self.of_span else 1.0
+
+
+#: The parameters that are searched, in the order in which they are chosen: ``when`` sees those above it.
+SPACE: Final[dict[str, Choice | Range]] = {
+    "neighbours": Range(20, 5000, log=True, whole=True),
+    "sessions_per_item": Range(100, 20_000, log=True, whole=True),
+    "last_clicks": Range(1, 200, log=True, whole=True),
+    "position_weight": Choice(POSITION_WEIGHTS),
+    "position_decay": Range(
+        0.2, 20, log=True, when=lambda chosen: chosen["position_weight"] == "exponential"
+    ),
+    "score_weight": Choice(STEP_WEIGHTS),
+    "score_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["score_weight"] == "exponential"),
+    "length_power": Range(0.05, 1.0, off=0.0),
+    "idf_similarity": Range(0.0, 4.0),
+    "recency_s": Range(0.02, 20.0, log=True, off=0.0, of_span=True),
+    "distance_decay": Range(0.3, 100, log=True, off=0.0),
+    "before_weight": Range(0.0, 1.0),
+    "idf_base": Choice((1.0, 0.0)),
+    "idf_score": Range(0.05, 20, log=True, off=0.0),
+    "popularity_damping": Range(0.02, 0.6, off=0.0),
+    "popularity_prior": Range(0.1, 200, log=True, off=0.0),
+    "rule_share": Range(0.02, 1.5, log=True, off=0.0),
+    "further_share": Range(0.02, 1.5, log=True, off=0.0),
+    "further_items": Range(3, 20, whole=True, when=lambda chosen: chosen["further_share"] > 0),
+    "reminder_share": Range(0.005, 1.0, log=True, off=0.0),
+    "reminder_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["reminder_share"] > 0),
+    "rules": Choice(RULES),
+    "rule_weight": Choice(STEP_WEIGHTS, when=lambda chosen: chosen["rules"] == "sequential"),
+    "rule_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["rule_weight"] == "exponential"),
+    "rule_steps": Range(1, 20, log=True, whole=True, when=lambda chosen: chosen["rules"] == "sequential"),
+    "rule_sessions": Range(50, 5000, log=True, whole=True),
+}
+
+#: Parameters that are the start's in every trial: what they are called, what is asked for, and what only
+#: moves the tail of an answer.
+FIXED: Final = frozenset(
+    {
+        "name",
+        "recommendations",
+        "exclude",
+        "sample_size",
+        "sampling",
+        "idf_of",
+        "repeats",
+        "neighbour_share",
+        "popular_share",
+        "popularity_sessions",
+        "popularity_half_life",
+    }
+)
+
+
+def suggest(trial: Trial, start: ScoringParameters, span_s: float) -> ScoringParameters:
+    """Parameters for a trial; those that do not matter or are not searched are the start's.
+
+    Args:
+        trial: chooses.
+        start: what the search began with.
+        span_s: time that the training data spans, seconds; above 0.
+    """
+    chosen = msgspec.structs.asdict(start)
+    for name, dimension in SPACE.items():
+        if dimension.when is None or dimension.when(chosen):
+            chosen[name] = dimension.suggest(trial, name, span_s)
+    if (
+        chosen["idf_base"] == chosen["idf_score"] == 0.0
+    ):  # a method that multiplies by the bare idf, without it
+        chosen["idf_base"] = 1.0
+    return ScoringParameters(**chosen)
+
+
+def encode(parameters: ScoringParameters, start: ScoringParameters, span_s: float) -> dict[str, Any] | None:
+    """The suggestions from which :func:`suggest` makes these parameters.
+
+    What does not matter to them may differ; so may :data:`FIXED` names and what is asked for.
+
+    Returns:
+        None where the search cannot come to them: a value is out of its range, or a parameter that is not
+        searched differs from the start's.
+    """
+    values, begun = msgspec.structs.asdict(parameters), msgspec.structs.asdict(start)
+    asked = {"name", "recommendations", "exclude"}
+    if any(values[name] != begun[name] for name in values if name not in SPACE and name not in asked):
+        return None
+    suggestions: dict[str, Any] = {}
+    for name, dimension in SPACE.items():
+        if dimension.when is not None and not dimension.when(values):
+            continue
+        encoded = dimension.encode(name, values[name], span_s)
+        if encoded is None:
+            return None
+        suggestions |= encoded
+    return suggestions
+
+
+def _switch(name: str) -> str:
+    """The name of the choice whether a parameter is on."""
+    return f"{name}?"
