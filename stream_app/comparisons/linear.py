@@ -123,7 +123,8 @@ class SLIST(LinearModel[SLISTParameters]):
         weighted = (diagonal(alpha * weights) @ shares).T.tocsr()
         transitions, moves = self._transitions(history, weights)
         gram = weighted @ shares + diagonal((1 - alpha) * moves + self.parameters.regularisation)
-        self._target: Matrix = (weighted @ sessions + (1 - alpha) * transitions).astype(np.float32)
+        target = weighted @ sessions + (1 - alpha) * transitions
+        self._target_columns: Matrix = target.astype(np.float32).T.tocsr()
         n = self.dense_items
         self._inverse: Singles = inverse(gram[:n, :n])
         self._per_diagonal: Singles = (1 / gram.diagonal()).astype(np.float32)
@@ -156,7 +157,8 @@ class SLIST(LinearModel[SLISTParameters]):
         weights = matrix_of(*self._weights(queries), (len(queries), items)).astype(np.float32)
         solved = weights.toarray() * self._per_diagonal
         solved[:, :n] = weights[:, :n] @ self._inverse
-        scores = solved @ self._target
+        # One query beside the other for the product, one after the other for the ranking: as memory likes it.
+        scores = self._target_columns @ np.ascontiguousarray(solved.T)
         everything = np.arange(items)
-        for row in scores:
+        for row in np.ascontiguousarray(scores.T):
             yield Scored(everything, row)
