@@ -19,7 +19,7 @@ from core.arrays import Floats
 from core.errors import InvalidParameterError
 from stream_app.comparisons.history import History
 from stream_app.comparisons.matrices import Matrix, Singles, diagonal, inverse, matrix_of, presence
-from stream_app.comparisons.method import Comparison, Scored
+from stream_app.comparisons.method import Comparison, Scored, rows_of
 from stream_app.comparisons.parameters import EASEParameters, LinearParameters, SLISTParameters
 
 Kind = TypeVar("Kind", bound=LinearParameters)
@@ -123,8 +123,7 @@ class SLIST(LinearModel[SLISTParameters]):
         weighted = (diagonal(alpha * weights) @ shares).T.tocsr()
         transitions, moves = self._transitions(history, weights)
         gram = weighted @ shares + diagonal((1 - alpha) * moves + self.parameters.regularisation)
-        target = weighted @ sessions + (1 - alpha) * transitions
-        self._target_columns: Matrix = target.astype(np.float32).T.tocsr()
+        self._target: Matrix = (weighted @ sessions + (1 - alpha) * transitions).astype(np.float32)
         n = self.dense_items
         self._inverse: Singles = inverse(gram[:n, :n])
         self._per_diagonal: Singles = (1 / gram.diagonal()).astype(np.float32)
@@ -155,10 +154,14 @@ class SLIST(LinearModel[SLISTParameters]):
     def _scores(self, queries: Sequence[Sequence[str]]) -> Iterator[Scored]:
         n, items = self.dense_items, len(self._history.names)
         weights = matrix_of(*self._weights(queries), (len(queries), items)).astype(np.float32)
-        solved = weights.toarray() * self._per_diagonal
+        solved = weights * self._per_diagonal
+        if not n:
+            yield from rows_of(solved.tocsr() @ self._target)
+            return
+        solved = solved.toarray()
         solved[:, :n] = weights[:, :n] @ self._inverse
         # One query beside the other for the product, one after the other for the ranking: as memory likes it.
-        scores = self._target_columns @ np.ascontiguousarray(solved.T)
+        scores = self._target.T @ np.ascontiguousarray(solved.T)
         everything = np.arange(items)
         for row in np.ascontiguousarray(scores.T):
             yield Scored(everything, row)
