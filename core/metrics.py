@@ -84,6 +84,12 @@ class Cases:
     def __len__(self) -> int:
         return len(self.truth)
 
+    def same_as(self, other: Cases) -> bool:
+        """Whether both ask the same queries with the same truths."""
+        mine = (self.session, self.position, self.truth, self.remaining)
+        theirs = (other.session, other.position, other.truth, other.remaining)
+        return all(map(np.array_equal, mine, theirs))
+
     def is_remaining(self, queries: Int64s, recommended: Int32s) -> npt.NDArray[np.bool_]:
         """Which of the recommended items (len(queries), n) are clicked later in the query's session."""
         if not len(self._keys):

@@ -8,7 +8,7 @@ import numpy as np
 
 from stream_app.comparisons.history import History
 from stream_app.comparisons.matrices import Matrix, matrix_of, presence
-from stream_app.comparisons.method import Comparison, Scored
+from stream_app.comparisons.method import Comparison, Scored, rows_of
 from stream_app.comparisons.neighbours import CosineNeighbours
 from stream_app.comparisons.parameters import ItemCFParameters, UserCFParameters
 
@@ -32,7 +32,7 @@ class UserCF(Comparison[UserCFParameters]):
             block = queries[begin : begin + self._neighbours.block]
             shape = (len(block), len(self._history.names))
             similar = self._neighbours.nearest(self._vectors(block, shape))
-            yield from _rows_of(similar @ self._presence)
+            yield from rows_of(similar @ self._presence)
 
     def _vectors(self, queries: Sequence[Sequence[str]], shape: tuple[int, int]) -> Matrix:
         if not self.parameters.counts or self.parameters.query_decay:
@@ -73,7 +73,7 @@ class ItemCF(Comparison[ItemCFParameters]):
 
     def _scores(self, queries: Sequence[Sequence[str]]) -> Iterator[Scored]:
         shape = (len(queries), len(self._history.names))
-        yield from _rows_of(matrix_of(*self._weights(queries), shape) @ self._similar)
+        yield from rows_of(matrix_of(*self._weights(queries), shape) @ self._similar)
 
 
 def _sessions_by_items(history: History, *, counts: bool) -> Matrix:
@@ -81,8 +81,3 @@ def _sessions_by_items(history: History, *, counts: bool) -> Matrix:
     if counts:
         return matrix_of(history.rows, history.items, np.ones(len(history.rows)), shape)
     return presence(history.rows, history.items, shape)
-
-
-def _rows_of(matrix: Matrix) -> Iterator[Scored]:
-    for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        yield Scored(matrix.indices[begin:end], matrix.data[begin:end])

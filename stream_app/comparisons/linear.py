@@ -19,7 +19,7 @@ from core.arrays import Floats
 from core.errors import InvalidParameterError
 from stream_app.comparisons.history import History
 from stream_app.comparisons.matrices import Matrix, Singles, diagonal, inverse, matrix_of, presence
-from stream_app.comparisons.method import Comparison, Scored
+from stream_app.comparisons.method import Comparison, Scored, rows_of
 from stream_app.comparisons.parameters import EASEParameters, LinearParameters, SLISTParameters
 
 Kind = TypeVar("Kind", bound=LinearParameters)
@@ -154,9 +154,14 @@ class SLIST(LinearModel[SLISTParameters]):
     def _scores(self, queries: Sequence[Sequence[str]]) -> Iterator[Scored]:
         n, items = self.dense_items, len(self._history.names)
         weights = matrix_of(*self._weights(queries), (len(queries), items)).astype(np.float32)
-        solved = weights.toarray() * self._per_diagonal
+        solved = weights * self._per_diagonal
+        if not n:
+            yield from rows_of(solved.tocsr() @ self._target)
+            return
+        solved = solved.toarray()
         solved[:, :n] = weights[:, :n] @ self._inverse
-        scores = solved @ self._target
+        # One query beside the other for the product, one after the other for the ranking: as memory likes it.
+        scores = self._target.T @ np.ascontiguousarray(solved.T)
         everything = np.arange(items)
-        for row in scores:
+        for row in np.ascontiguousarray(scores.T):
             yield Scored(everything, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -133,6 +133,12 @@ class Comparison(ABC, Generic[Chosen]):
         numbers = self._history.numbers
         left_out = {"none": items[:0], "current": items[-1:], "session": items}[self.parameters.exclude]
         return {numbers[item] for item in left_out if item in numbers}
+
+
+def rows_of(matrix: Any) -> Iterator[Scored]:
+    """The rows of a sparse matrix, queries by items, as scored items."""
+    for begin, end in pairwise(matrix.indptr.tolist()):
+        yield Scored(matrix.indices[begin:end], matrix.data[begin:end])
 
 
 def _best(scored: Scored, n: int, barred: set[int]) -> list[tuple[int, float]]:

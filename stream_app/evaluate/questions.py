@@ -50,7 +50,7 @@ class Questions:
         self.cases = Cases(asked, len(self._numbers))
         if not len(self.cases):
             raise EvaluationError(
-                "expected test sessions of two clicks and more, found none: there is no next click to judge by"
+                "expected test sessions of two clicks and more, found none: nothing has a next click"
             )
         self._of: list[int] = self.cases.session.tolist()
         self._position: list[int] = self.cases.position.tolist()

@@ -92,8 +92,9 @@ class Report:
         Raises:
             ValueError: the other one answered other queries.
         """
-        if (self.tally.counts != other.tally.counts).any():
-            raise ValueError("expected two reports on the same queries")
+        alike = self.tally.cases is other.tally.cases or self.tally.cases.same_as(other.tally.cases)
+        if not alike or self.tally.cutoffs != other.tally.cutoffs:
+            raise ValueError("expected two reports on the same queries with the same cut-offs")
         names = [f"{name}_{self.tally.cutoffs[-1]}" for name in COMPARED]
         places = [self.tally.columns.index(name) for name in names]
         found = paired_differences(self.tally.sums[:, places], other.tally.sums[:, places], self.tally.counts)

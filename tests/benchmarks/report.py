@@ -68,8 +68,8 @@ def table(header, rows):
 
 
 def _latency(rows):
-    header = ("data", "setting", "exclude", "way", "p50", "p90", "p99", "p99.9", "mean", "in runs of 500")
-    header += ("queries/s", "in runs of 500", "empty query p50", "p90 of the rounds")
+    header = ("data", "setting", "exclude", "way", "p50", "p90", "p99", "p99.9", "mean", "mean in runs")
+    header += ("queries/s", "queries/s in runs", "empty query p50", "p90 of the rounds")
     return table(
         header,
         [
