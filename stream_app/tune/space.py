@@ -1,7 +1,7 @@
 """What is searched: one table of the scorer's parameters with the values that each may take.
 
-A parameter that is added to the scorer is added to :data:`SPACE`, or to :data:`FIXED` if it is not searched;
-a test asks for one of the two.
+A parameter that is added to the scorer is added to :data:`SPACE`, or to :data:`FIXED` or :data:`NEEDED` if
+it is not searched; a test asks for one of the three.
 """
 
 from __future__ import annotations
@@ -115,7 +115,6 @@ SPACE: Final[dict[str, Choice | Range]] = {
     "recency_s": Range(0.02, 20.0, log=True, off=0.0, of_span=True),
     "distance_decay": Range(0.3, 100, log=True, off=0.0),
     "before_weight": Range(0.0, 1.0),
-    "idf_base": Choice((1.0, 0.0)),
     "idf_score": Range(0.05, 20, log=True, off=0.0),
     "popularity_damping": Range(0.02, 0.6, off=0.0),
     "popularity_prior": Range(0.1, 200, log=True, off=0.0),
@@ -142,12 +141,14 @@ FIXED: Final = frozenset(
         "sampling",
         "idf_of",
         "repeats",
-        "neighbour_share",
         "popular_share",
         "popularity_sessions",
         "popularity_half_life",
     }
 )
+
+#: Parameters that are the start's, but 1 where nothing would score without them.
+NEEDED: Final = frozenset({"idf_base", "neighbour_share"})
 
 
 def suggest(trial: Trial, start: ScoringParameters, span_s: float) -> ScoringParameters:
@@ -162,10 +163,10 @@ def suggest(trial: Trial, start: ScoringParameters, span_s: float) -> ScoringPar
     for name, dimension in SPACE.items():
         if dimension.when is None or dimension.when(chosen):
             chosen[name] = dimension.suggest(trial, name, span_s)
-    if (
-        chosen["idf_base"] == chosen["idf_score"] == 0.0
-    ):  # a method that multiplies by the bare idf, without it
+    if chosen["idf_base"] == chosen["idf_score"] == 0.0:
         chosen["idf_base"] = 1.0
+    if not any(chosen[share] for share in ("rule_share", "reminder_share", "popular_share")):
+        chosen["neighbour_share"] = 1.0
     return ScoringParameters(**chosen)
 
 
