@@ -71,9 +71,7 @@ def evaluate_command(
     *,
     methods: Annotated[
         str | None,
-        typer.Option(
-            "--methods", "-m", help=f"names apart by commas  [default: {','.join(DEFAULT_METHODS)}]"
-        ),
+        typer.Option("--methods", "-m", help="names apart by commas", show_default=",".join(DEFAULT_METHODS)),
     ] = None,
     params: Annotated[
         list[Path] | None,
@@ -81,7 +79,7 @@ def evaluate_command(
     ] = None,
     exclude: Annotated[
         Exclude | None,
-        typer.Option(help="what answers leave out  [default: none; with --params as the file says]"),
+        typer.Option(help="what answers leave out", show_default="none; for --params, as the file says"),
     ] = None,
     changes: Annotated[
         list[str] | None,

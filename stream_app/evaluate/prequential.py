@@ -14,6 +14,24 @@ from stream_app.evaluate.questions import QUERIES_A_CALL, Asking, Questions, sta
 from stream_app.evaluate.report import Report
 
 
+def as_growing(recommender: Recommender, method: str) -> GrowingRecommender:
+    """The same, if it can learn from a session as it closes.
+
+    Args:
+        recommender: any method.
+        method: its name.
+
+    Raises:
+        EvaluationError: it cannot.
+    """
+    if not isinstance(recommender, GrowingRecommender):
+        raise EvaluationError(
+            f"{method} cannot learn from a session as it closes; evaluate it with a training file and a test "
+            "file, or with a share of one file held out"
+        )
+    return recommender
+
+
 class _Step(NamedTuple):
     """Sessions to learn, then queries to ask in one call."""
 
@@ -61,18 +79,14 @@ class Prequential:
             InvalidParameterError: the cut-offs are not 1 and more, ascending.
         """
         says = stated(recommender, method, exclude)
-        if not isinstance(recommender, GrowingRecommender):
-            raise EvaluationError(
-                f"{says['method']} cannot learn from a session as it closes; evaluate it with a training "
-                "file and a test file"
-            )
+        growing = as_growing(recommender, says["method"])
         begun = time.perf_counter()
         recommender.fit(self.train)
         fit_seconds = time.perf_counter() - begun
         asking, asked, learnt = Asking(self._questions, recommender, cutoffs), 0, 0
         for step in self._steps():
             if step.closed:
-                recommender.add(step.closed)
+                growing.add(step.closed)
                 learnt += len(step.closed)
             asking.ask(step.queries)
             asked += len(step.queries)

@@ -22,7 +22,7 @@ from stream_app.evaluate.data import (
 )
 from stream_app.evaluate.holdout import CUTOFFS, Holdout
 from stream_app.evaluate.methods import DEFAULT_METHODS, Recommender, recommender, tuned
-from stream_app.evaluate.prequential import Prequential
+from stream_app.evaluate.prequential import Prequential, as_growing
 from stream_app.evaluate.report import Report
 from stream_app.scoring_file import read_scoring
 
@@ -66,6 +66,11 @@ class Plan:
     max_sessions: int | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
 
+    @property
+    def plays(self) -> bool:
+        """Whether a stream is played, rather than sessions held out."""
+        return self.prequential or (self.test is None and self.share is None)
+
 
 def evaluate(
     plan: Plan,
@@ -92,6 +97,9 @@ def evaluate(
     checked_cutoffs(plan.cutoffs)
     _refuse_contradictions(plan)
     methods = make_methods(plan)
+    if plan.plays:
+        for name, method in methods:
+            as_growing(method, name)  # before the files are read
     protocol = _protocol(plan, tell, on_read)
     reports = []
     while methods:
@@ -153,7 +161,7 @@ def _refuse_contradictions(plan: Plan) -> None:
         problem = "a share to hold out is for one file, and there is a test file"
     elif plan.share is not None and plan.prequential:
         problem = "a prequential evaluation holds nothing out: it asks every click before it is learnt"
-    elif plan.known_items and (plan.prequential or (plan.test is None and plan.share is None)):
+    elif plan.known_items and plan.plays:
         problem = "which items are known changes during a prequential evaluation; leave known-items-only out"
     if problem:
         raise EvaluationError(problem)

@@ -101,6 +101,7 @@ def test_an_index_of_few_sessions_is_a_worse_one(files):
         ({"share": 0.2}, EvaluationError, "there is a test file"),
         ({"share": 0.2, "test": None, "prequential": True}, EvaluationError, "holds nothing out"),
         ({"known_items": True, "test": None}, EvaluationError, "known-items-only"),
+        ({"methods": ("vsknn", "item-cf"), "prequential": True}, EvaluationError, "item-cf cannot learn"),
         ({"settings": {"vstan.neighbours": 5}}, EvaluationError, "'vstan' is not among the methods vsknn"),
         ({"settings": {"exclude": "none"}}, InvalidParameterError, "--exclude"),
         ({"settings": {"vsknn.recommendations": 5}}, InvalidParameterError, "cannot be set here"),
