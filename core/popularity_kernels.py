@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.arrays import NEXT, Floats, IndexArrays, Int32s
+from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s, Scratch
 from core.compiled import kernel
-from core.ranking_kernels import ready_stamps, take_best
-from core.scratch import Scratch
-from core.session_kernels import capacity_of, held_sessions, item_at, items_of
+from core.kernel_codes import POPULAR
+from core.ranking_kernels import next_stamp, take_best
+from core.session_kernels import is_held, item_at, items_of
 
 
 @kernel
@@ -18,11 +18,13 @@ def rank_popular(
     size: int,
     out_item: Int32s,
     out_score: Floats,
+    out_source: Int32s,
 ) -> int:
     """Rank items by decayed popularity.
 
-    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it. Where those have
-    fewer than ``size`` items, items of older sessions follow at the last weight, the newer first.
+    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it; a session that was
+    removed has no age. Where those have fewer than ``size`` items, items of older sessions follow at the last
+    weight, the newer first.
 
     Args:
         index: the index.
@@ -32,21 +34,22 @@ def rank_popular(
         size: how many items to rank.
         out_item: out: (size,) items, best first.
         out_score: out: (size,) their scores.
+        out_source: out: (size,) POPULAR.
 
     Returns:
         How many items were ranked.
     """
-    capacity = capacity_of(index)
-    held = held_sessions(index)
-    touched = 0
-    ready_stamps(scratch.stamp, scratch.seen, held)
-    stamp = scratch.stamp[0]
-    for age in range(held):
+    capacity = len(index.session_key)
+    touched, age = 0, -1
+    for number in range(index.meta[NEXT] - 1, index.meta[FIRST] - 1, -1):
+        slot = number % capacity
+        if not is_held(index, slot):
+            continue
+        age += 1
         if age >= sessions and touched >= size:
             break
-        slot = (index.meta[NEXT] - 1 - age) % capacity
         place, length = items_of(index, slot)
-        stamp += 1
+        stamp = next_stamp(scratch)
         weight = weights[min(age, len(weights) - 1)]
         for step in range(length):
             item = item_at(index.pool, place + step)
@@ -57,8 +60,7 @@ def rank_popular(
                 scratch.touched[touched] = item
                 touched += 1
             scratch.score[item] += weight
-    scratch.stamp[0] = stamp
-    count = take_best(index, scratch.score, scratch.touched, touched, 0, size, out_item, out_score)
-    for at in range(touched):
-        scratch.score[scratch.touched[at]] = 0.0
+    count = take_best(index, scratch, touched, size, 0, POPULAR, out_item, out_score, out_source)
+    for place in range(count):
+        scratch.rank[out_item[place]] = 0
     return count

@@ -22,8 +22,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
-from core.params import ScoringParameters
-from core.presets import PRESETS
+from core.params import PRESETS, ScoringParameters
 from stream_app.scoring_file import (
     DEFAULT_PRESET,
     FLAT_KEYS,
@@ -136,7 +135,7 @@ class Settings(BaseSettings):
         description="any of the scorer's parameters, over the preset's: a table in the file, JSON in the "
         "variable; the six settings above win over it",
     )
-    index_sessions: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+    index_sessions: Annotated[int, Field(ge=1, le=16_000_000)] = Field(
         500_000, description="closed sessions held in memory; the oldest leaves first"
     )
 

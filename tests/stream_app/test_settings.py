@@ -15,8 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
-from core.params import EXCLUDES
-from core.presets import PRESETS
+from core.params import EXCLUDES, PRESETS
 from stream_app.settings import ENV_PREFIX, OTHER_VARIABLES, Settings, load_settings
 
 SECRET = "hunter2-of-the-shop"  # noqa: S105 - made up
@@ -58,7 +57,7 @@ TOO_MUCH = [
     ("max_clicks", "1000", "1001"),
     ("max_value_bytes", "16777216", "16777217"),
     ("recommendations", "100", "101"),
-    ("index_sessions", "100000000", "100000001"),
+    ("index_sessions", "16000000", "16000001"),
     ("max_run_clicks", "100000", "100001"),
     ("rocksdb_cache_mb", "65536", "65537"),
     ("metrics_port", "65535", "65536"),
@@ -312,7 +311,7 @@ some_settings = st.fixed_dictionaries(
                 "exclude": st.sampled_from(EXCLUDES),
                 "neighbours": st.integers(min_value=1, max_value=10**6),
                 "idf_score": st.floats(min_value=0, max_value=1000),
-                "repeats": st.booleans(),
+                "cosine": st.booleans(),
                 "name": names.filter(lambda name: len(name) <= 60),
             },
         ),
