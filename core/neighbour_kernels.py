@@ -23,6 +23,7 @@ from core.kernel_codes import (
     R_IDF_SIMILARITY,
     R_LENGTH_POWER,
     R_POSITION_DECAY,
+    R_POWER,
     R_RECENCY_S,
     R_SCORE_DECAY,
     RANDOM,
@@ -94,6 +95,9 @@ def find_neighbours(
         for at in range(found):
             age = max(0.0, time - end_of(index, scratch.candidate[at]))
             scratch.similarity[at] *= math.exp(-age / reals[R_RECENCY_S])
+    if reals[R_POWER] != 1.0:
+        for at in range(found):
+            scratch.similarity[at] **= reals[R_POWER]
     if found <= ints[P_K]:
         return found
     for at in range(found):

@@ -44,6 +44,7 @@ from core.kernel_codes import (
     R_NEIGHBOURS,
     R_POPULAR,
     R_POSITION_DECAY,
+    R_POWER,
     R_PRIOR,
     R_RECENCY_S,
     R_REMINDER,
@@ -294,6 +295,7 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         R_FURTHER: p.further_share,
         R_LENGTH_POWER: p.length_power,
         R_DAMPING: p.popularity_damping,
+        R_POWER: p.similarity_power,
     }.items():
         reals[place] = real
     return ints, reals

@@ -90,6 +90,7 @@ def add_sessions(
         place = _place_session(index, slot, length)
         for at in range(starts[number], starts[number + 1]):
             put_entry(index.pool, place, items[at])
+            index.item_clicks[items[at]] += 1
             place += 1
             push(index, items[at], slot)
         meta[POOL_TAIL] = place + meta[POOL_BASE]
@@ -146,6 +147,7 @@ def _let_go(index: IndexArrays, at: int, freed: Int32s, n_freed: int) -> int:
     place, length = items_of(index, slot)
     for step in range(place, place + length):
         item = item_at(index.pool, step)
+        index.item_clicks[item] -= 1
         if take_out(index, item, slot):
             freed[n_freed] = item
             n_freed += 1

@@ -105,6 +105,8 @@ class SlowScorer:
                 similarity[number] *= len(items) ** -p.length_power
             if p.recency_s > 0:
                 similarity[number] *= math.exp(-max(0.0, time_s - end) / p.recency_s)
+            if p.similarity_power != 1:
+                similarity[number] **= p.similarity_power
         best = sorted(similarity, key=lambda n: (-similarity[n], -n))[: p.neighbours]
         return [(n, similarity[n]) for n in similarity if n in set(best)]
 
