@@ -71,23 +71,7 @@ class IndexArrays(NamedTuple):
     posting_start: UInt32s  # (I,) its block in the arena
     posting_ring: UInt32s  # (I,) upper 8 bits: class of the block; others: where its oldest entry is
     posting_count: Int32s  # (I,) sessions that hold the item
-
-
-class Scratch(NamedTuple):
-    """Room to work in, one for each thread that scores; all zero between queries unless said otherwise."""
-
-    similarity: Floats  # (S,)
-    candidates: Int32s  # (S,) not zeroed
-    keys: Floats  # (S,) not zeroed
-    place: Int32s  # (I,) 1 + place of an item among the query's newest distinct items
-    score: Floats  # (I,)
-    seen: Int32s  # (I,) stamp of the last neighbour that was seen to hold the item; never zeroed
-    barred: Int32s  # (I,) 1: must not be recommended
-    rank: Int32s  # (I,) 1 + place of an item in the answer
-    seed: Int32s  # (I,) 1 + place of the rule's seed
-    shared: Int32s  # (I,) not zeroed
-    touched: Int32s  # (I,) not zeroed
-    stamp: Int32s  # (1,) the last stamp given
+    item_clicks: Int32s  # (I,) clicks on the item in all of them
 
 
 def new_arrays(sessions: int, items: int) -> IndexArrays:
@@ -107,6 +91,7 @@ def new_arrays(sessions: int, items: int) -> IndexArrays:
         posting_start=np.zeros(items, np.uint32),
         posting_ring=np.zeros(items, np.uint32),
         posting_count=np.zeros(items, np.int32),
+        item_clicks=np.zeros(items, np.int32),
     )
 
 
@@ -123,24 +108,6 @@ def packed(buffer: Bytes) -> Packed:
 def buffer_of(entries: Packed) -> Bytes:
     """The buffer that entries are a view of."""
     return cast("Bytes", entries.base)
-
-
-def new_scratch(sessions: int, items: int) -> Scratch:
-    """Scratch for an index of ``sessions`` and ``items`` at most."""
-    return Scratch(
-        similarity=np.zeros(sessions, np.float64),
-        candidates=np.zeros(sessions, np.int32),
-        keys=np.zeros(sessions, np.float64),
-        place=np.zeros(items, np.int32),
-        score=np.zeros(items, np.float64),
-        seen=np.zeros(items, np.int32),
-        barred=np.zeros(items, np.int32),
-        rank=np.zeros(items, np.int32),
-        seed=np.zeros(items, np.int32),
-        shared=np.zeros(items, np.int32),
-        touched=np.zeros(items, np.int32),
-        stamp=np.zeros(1, np.int32),
-    )
 
 
 def grown(array: npt.NDArray[Scalar], size: int, fill: int = 0) -> npt.NDArray[Scalar]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s, Scratch
+from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s
 from core.compiled import kernel
-from core.kernel_codes import POPULAR
-from core.ranking_kernels import next_stamp, take_best
-from core.session_kernels import is_held, item_at, items_of
+from core.ranking_kernels import ready_stamps, take_best
+from core.scratch import Scratch
+from core.session_kernels import capacity_of, held_sessions, is_held, item_at, items_of
 
 
 @kernel
@@ -18,7 +18,6 @@ def rank_popular(
     size: int,
     out_item: Int32s,
     out_score: Floats,
-    out_source: Int32s,
 ) -> int:
     """Rank items by decayed popularity.
 
@@ -34,13 +33,14 @@ def rank_popular(
         size: how many items to rank.
         out_item: out: (size,) items, best first.
         out_score: out: (size,) their scores.
-        out_source: out: (size,) POPULAR.
 
     Returns:
         How many items were ranked.
     """
-    capacity = len(index.session_key)
+    capacity = capacity_of(index)
     touched, age = 0, -1
+    ready_stamps(scratch.stamp, scratch.seen, held_sessions(index))
+    stamp = scratch.stamp[0]
     for number in range(index.meta[NEXT] - 1, index.meta[FIRST] - 1, -1):
         slot = number % capacity
         if not is_held(index, slot):
@@ -49,7 +49,7 @@ def rank_popular(
         if age >= sessions and touched >= size:
             break
         place, length = items_of(index, slot)
-        stamp = next_stamp(scratch)
+        stamp += 1
         weight = weights[min(age, len(weights) - 1)]
         for step in range(length):
             item = item_at(index.pool, place + step)
@@ -60,7 +60,8 @@ def rank_popular(
                 scratch.touched[touched] = item
                 touched += 1
             scratch.score[item] += weight
-    count = take_best(index, scratch, touched, size, 0, POPULAR, out_item, out_score, out_source)
-    for place in range(count):
-        scratch.rank[out_item[place]] = 0
+    scratch.stamp[0] = stamp
+    count = take_best(index, scratch.score, scratch.touched, touched, 0, size, out_item, out_score)
+    for at in range(touched):
+        scratch.score[scratch.touched[at]] = 0.0
     return count

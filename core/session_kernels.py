@@ -60,9 +60,15 @@ def end_of(index: IndexArrays, slot: int) -> float:
 
 
 @inner_kernel
+def capacity_of(index: IndexArrays) -> int:
+    """How many slots there are."""
+    return len(index.session_end)
+
+
+@inner_kernel
 def newest_slot(index: IndexArrays) -> int:
     """Slot of the newest session, which may have been removed since: for :func:`age_of` only."""
-    return (index.meta[NEXT] - 1) % len(index.session_key)
+    return (index.meta[NEXT] - 1) % capacity_of(index)
 
 
 @inner_kernel
@@ -70,3 +76,9 @@ def age_of(slot: int, newest: int, capacity: int) -> int:
     """How many sessions have come since the one in this slot; ``newest`` is :func:`newest_slot`."""
     age = newest - slot
     return age if age >= 0 else age + capacity
+
+
+@inner_kernel
+def clicks_of_item(index: IndexArrays, item: int) -> int:
+    """How many clicks of the held sessions are on the item."""
+    return index.item_clicks[item]

@@ -83,6 +83,7 @@ def with_room_for_items(arrays: IndexArrays) -> IndexArrays:
         posting_start=grown(arrays.posting_start, size),
         posting_ring=grown(arrays.posting_ring, size),
         posting_count=grown(arrays.posting_count, size),
+        item_clicks=grown(arrays.item_clicks, size),
     )
 
 

@@ -89,9 +89,11 @@ def add_sessions(
         index.session_end[slot] = ends[number]
         place = _place_session(index, slot, length)
         for at in range(starts[number], starts[number + 1]):
-            put_entry(index.pool, place, items[at])
+            item = items[at]
+            put_entry(index.pool, place, item)
             place += 1
-            push(index, items[at], slot)
+            index.item_clicks[item] += 1
+            push(index, item, slot)
         meta[POOL_TAIL] = place + meta[POOL_BASE]
         meta[CLICKS] += length
         meta[NEXT] += 1
@@ -146,6 +148,7 @@ def _let_go(index: IndexArrays, at: int, freed: Int32s, n_freed: int) -> int:
     place, length = items_of(index, slot)
     for step in range(place, place + length):
         item = item_at(index.pool, step)
+        index.item_clicks[item] -= 1
         if take_out(index, item, slot):
             freed[n_freed] = item
             n_freed += 1

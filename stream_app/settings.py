@@ -22,7 +22,8 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
-from core.params import PRESETS, ScoringParameters
+from core.params import ScoringParameters
+from core.presets import PRESETS
 from stream_app.scoring_file import (
     DEFAULT_PRESET,
     FLAT_KEYS,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import InvalidParameterError
 from core.identity import session_key
 from core.index import MAX_SESSION_CLICKS, SessionIndex
-from core.params import preset
+from core.presets import preset
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 from tests.oracles.index_contents import contents, posting_lists

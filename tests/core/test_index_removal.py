@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.arena_kernels import compact
 from core.arrays import ARENA_TOP, GARBAGE
 from core.index import SessionIndex
-from core.params import preset
+from core.presets import preset
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 from core.storage import with_room_in_arena, with_room_in_pool

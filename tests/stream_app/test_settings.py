@@ -15,7 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
-from core.params import EXCLUDES, PRESETS
+from core.params import EXCLUDES
+from core.presets import PRESETS
 from stream_app.settings import ENV_PREFIX, OTHER_VARIABLES, Settings, load_settings
 
 SECRET = "hunter2-of-the-shop"  # noqa: S105 - made up
@@ -311,7 +312,7 @@ some_settings = st.fixed_dictionaries(
                 "exclude": st.sampled_from(EXCLUDES),
                 "neighbours": st.integers(min_value=1, max_value=10**6),
                 "idf_score": st.floats(min_value=0, max_value=1000),
-                "cosine": st.booleans(),
+                "repeats": st.booleans(),
                 "name": names.filter(lambda name: len(name) <= 60),
             },
         ),
