@@ -5,7 +5,6 @@ Two indexes that were given the same sessions in the same order answer the same,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -13,57 +12,73 @@ import numpy as np
 
 from core.arrays import (
     CLICKS,
+    DEAD,
     FIRST,
+    MOST,
     NEXT,
-    POOL_BASE,
-    POOL_HEAD,
-    POOL_TAIL,
+    REMOVED,
     Floats,
     IndexArrays,
     Int32s,
     Int64s,
-    grown,
+    UInt32s,
+    UInt64s,
     new_arrays,
 )
 from core.errors import InvalidParameterError
+from core.identity import identities, session_key, visitor_key
 from core.sessions import ClosedSession
-from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions
+from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
+from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, remove_sessions
 
 #: A session of more clicks than this is not indexed.
 MAX_SESSION_CLICKS: Final = 10_000
 
-#: The largest index.
-MOST_SESSIONS: Final = 100_000_000
+#: The largest index: a session's slot is written in three bytes.
+MOST_SESSIONS: Final = 16_000_000
+
+#: The most items of all held sessions together: an item's id is written in three bytes.
+MOST_ITEMS: Final = 16_777_215
+
+_LATEST_END_S: Final = (1 << 32) - 1
 
 #: Sessions of numbered items that are taken in hand together.
 _NUMBERED_AT_ONCE: Final = 65_536
 
-_OFFSET_BITS: Final = 48
-_MAX_PARTITION: Final = 1 << 14
+#: Items that a kernel can report as freed before it must come back; at least one session's.
+_FREED_ROOM: Final = 2 * MAX_SESSION_CLICKS
 
 
 class SessionIndex:
     """Closed sessions in arrays, and the names of their items.
 
     Args:
-        max_sessions: sessions held at most, 1 to 100,000,000; the oldest leaves first.
+        max_sessions: sessions held at most, 1 to 16,000,000; the oldest leaves first. A session that was
+            removed counts until all older ones have left.
+        max_items: items held at most, 1 to 16,777,215.
 
     Raises:
-        InvalidParameterError: ``max_sessions`` is out of its range.
+        InvalidParameterError: an argument is out of its range.
     """
 
-    def __init__(self, max_sessions: int) -> None:
-        if not 1 <= max_sessions <= MOST_SESSIONS:
-            raise InvalidParameterError(f"max_sessions is {max_sessions}, expected 1 to {MOST_SESSIONS}")
-        self.arrays: IndexArrays = new_arrays(max_sessions, 1024)
+    def __init__(self, max_sessions: int, max_items: int = MOST_ITEMS) -> None:
+        for name, value, most in (
+            ("max_sessions", max_sessions, MOST_SESSIONS),
+            ("max_items", max_items, MOST_ITEMS),
+        ):
+            if not 1 <= value <= most:
+                raise InvalidParameterError(f"{name} is {value}, expected 1 to {most}")
+        #: Good until the index changes: some of them are then elsewhere in memory.
+        self.arrays: IndexArrays = new_arrays(max_sessions, 64)
         self.names: list[str] = []  # item id -> name
         self.ids: dict[str, int] = {}  # name -> item id
+        self.max_items = max_items
         self._free_ids: list[int] = []
 
     @property
     def sessions(self) -> int:
         """Sessions held."""
-        return int(self.arrays.meta[NEXT] - self.arrays.meta[FIRST])
+        return int(self.arrays.meta[NEXT] - self.arrays.meta[FIRST] - self.arrays.meta[DEAD])
 
     @property
     def added(self) -> int:
@@ -73,7 +88,7 @@ class SessionIndex:
     @property
     def changes(self) -> int:
         """Sessions ever added or removed: another number exactly when the index is another."""
-        return self.added
+        return int(self.arrays.meta[NEXT] + self.arrays.meta[REMOVED])
 
     @property
     def clicks(self) -> int:
@@ -88,46 +103,88 @@ class SessionIndex:
     @property
     def max_sessions(self) -> int:
         """Sessions held at most."""
-        return len(self.arrays.session_key)
+        return int(self.arrays.meta[MOST])
 
     @property
     def slots(self) -> int:
-        """Places for sessions, at least ``max_sessions``; every slot is a number below it."""
+        """Places for sessions, a few more than ``max_sessions``; every slot is a number below it."""
         return len(self.arrays.session_key)
 
     @property
     def bytes(self) -> int:
-        """Bytes of the arrays that are in use (all arrays, names of items not counted)."""
-        arrays, meta = self.arrays, self.arrays.meta
-        a_session = sum(array.itemsize for array in arrays[1:5])
-        an_item = sum(array.itemsize for array in arrays[8:])
-        held_sessions = min(int(meta[NEXT]), self.max_sessions)
-        return int(
-            held_sessions * a_session
-            + arrays.key_table.nbytes
-            + arrays.pool.nbytes
-            + arrays.arena.nbytes
-            + len(self.names) * an_item
+        """Bytes of all arrays as they are allocated, in use or not; names of items are not in arrays."""
+        return allocated_bytes(self.arrays)
+
+    @property
+    def name_bytes(self) -> int:
+        """Bytes of the names of items: strings, list and dictionary. Looks at every name."""
+        numbers = 28 * len(self.ids)
+        return (
+            sum(name.__sizeof__() for name in self.names)
+            + self.names.__sizeof__()
+            + self.ids.__sizeof__()
+            + numbers
         )
 
     def add(self, sessions: Iterable[ClosedSession]) -> int:
         """Add closed sessions in their order.
 
-        Overlong sessions, empty ones, ones of more than :data:`MAX_SESSION_CLICKS` clicks and ones whose id
-        is held already are left out.
+        Overlong sessions, empty ones, ones of more than :data:`MAX_SESSION_CLICKS` clicks and ones that are
+        held already (the same id of the same visitor) are left out.
 
         Returns:
             How many were added.
         """
         batch = [s for s in sessions if not s.overlong and 0 < len(s.items) <= MAX_SESSION_CLICKS]
-        return self._add([session_key(s.session) for s in batch], batch) if batch else 0
+        return self._add(batch) if batch else 0
 
-    def _add(self, keys: Sequence[int], batch: Sequence[ClosedSession]) -> int:
-        items = np.array([self._id(item) for s in batch for item in s.items], np.int32)
+    def remove(self, session: str, visitor: str) -> bool:
+        """Remove a session, in time proportional to its length.
+
+        Where one of its items is in very many sessions there is a little more to do: on average a quarter of
+        that item's posting list moves by one place, three bytes an entry.
+
+        Args:
+            session: its id.
+            visitor: whose it is, as it was added.
+
+        Returns:
+            Whether it was held.
+        """
+        return self._remove(self._identity(session, visitor), all_of_visitor=False) > 0
+
+    def remove_visitor(self, visitor: str) -> int:
+        """Remove all sessions of a visitor, in time proportional to what is removed.
+
+        While any visitor has more than 256 sessions held, the identities of all sessions are looked through
+        as well: a millisecond a million.
+
+        Returns:
+            How many were removed: 0 for the empty name, which is nobody's.
+        """
+        return self._remove(self._identity("", visitor), all_of_visitor=True) if visitor else 0
+
+    def _identity(self, session: str, visitor: str) -> np.uint64:
+        keys = np.array([session_key(session)], np.int64), np.array([visitor_key(visitor)], np.uint64)
+        return np.uint64(identities(*keys)[0])
+
+    def _remove(self, key: np.uint64, *, all_of_visitor: bool) -> int:
+        removed, why, freed = 0, -1, np.empty(_FREED_ROOM, np.int32)
+        while why != DONE:
+            n, why, n_freed = remove_sessions(self.arrays, key, int(all_of_visitor), freed)
+            self._recycle(freed[:n_freed])
+            removed += n
+        return removed
+
+    def _add(self, batch: Sequence[ClosedSession]) -> int:
+        keys = identities(
+            np.array([session_key(s.session) for s in batch], np.int64),
+            np.array([visitor_key(s.visitor) for s in batch], np.uint64),
+        )
         starts = np.zeros(len(batch) + 1, np.int64)
         np.cumsum([len(s.items) for s in batch], out=starts[1:])
-        ends = np.array([s.end / 1000 for s in batch], np.float64)
-        return self._add_arrays(np.array(keys, np.int64), items, starts, ends)
+        ends = np.array([min(max(s.end // 1000, 0), _LATEST_END_S) for s in batch], np.uint32)
+        return self._add_arrays(keys, self._ids([item for s in batch for item in s.items]), starts, ends)
 
     def add_numbered(self, items: Int32s, starts: Int64s, ends_s: Floats) -> int:
         """Add sessions of numbered items, as a benchmark makes them: item ``n`` has the name ``str(n)``.
@@ -159,86 +216,68 @@ class SessionIndex:
             numbers, first, place = np.unique(
                 items[its_starts[0] : its_starts[-1]], return_index=True, return_inverse=True
             )
+            order = np.argsort(first)  # ids are given in the order in which items come
             ids = np.empty(len(numbers), np.int32)
-            for at in np.argsort(first).tolist():  # ids are given in the order in which items come
-                ids[at] = self._id(str(numbers[at]))
-            keys = np.arange(self.added, self.added + len(ends_s[part]), dtype=np.int64)
-            self._add_arrays(keys, ids[place], its_starts - its_starts[0], ends_s[part])
+            ids[order] = self._ids([str(n) for n in numbers[order].tolist()])
+            keys = np.arange(self.added, self.added + len(its_starts) - 1, dtype=np.int64)
+            self._add_arrays(
+                identities(keys, np.zeros(len(keys), np.uint64)),
+                ids[place],
+                its_starts - its_starts[0],
+                np.clip(np.nan_to_num(ends_s[part]), 0, _LATEST_END_S).astype(np.uint32),
+            )
         return self.added - before
 
-    def _add_arrays(self, keys: Int64s, items: Int32s, starts: Int64s, ends: Floats) -> int:
-        before = self.added
-        freed = np.empty(self.clicks + len(items), np.int32)
-        done, lost = 0, set(items.tolist())
-        while True:
-            done, why, n_freed = add_sessions(self.arrays, keys, items, starts, ends, done, freed)
-            lost.update(freed[:n_freed].tolist())
-            if why == DONE:
-                break
-            if why == POOL_FULL:
-                self._make_room_in_pool(int(starts[done + 1] - starts[done]))
-            elif why == ARENA_FULL:
-                self._grow_arena()
-        self._recycle(lost)
+    def _add_arrays(self, keys: UInt64s, items: Int32s, starts: Int64s, ends: UInt32s) -> int:
+        before, done, why, freed = self.added, 0, -1, np.empty(_FREED_ROOM, np.int32)
+        lost = [items]
+        try:
+            while why != DONE:
+                done, why, n_freed, need = add_sessions(self.arrays, keys, items, starts, ends, done, freed)
+                lost.append(freed[:n_freed].copy())
+                if why == POOL_FULL:
+                    self.arrays = with_room_in_pool(self.arrays, need)
+                elif why == ARENA_FULL:
+                    self.arrays = with_room_in_arena(self.arrays, need)
+        finally:
+            self._recycle(np.concatenate(lost))
         return self.added - before
 
-    def _id(self, name: str) -> int:
-        known = self.ids.get(name)
-        if known is not None:
-            return known
+    def _ids(self, names: Sequence[str]) -> Int32s:
+        """Ids of items, new ones where they are not known."""
+        ids = list(map(self.ids.get, names))
+        new: list[int] = []
+        for at, known in enumerate(ids):
+            if known is None:
+                item = self.ids.get(names[at])  # it may have come just before
+                if item is None:
+                    new.append(item := self._new_id(names[at], new))
+                ids[at] = item
+        return np.array(ids, np.int32)
+
+    def _new_id(self, name: str, given: Sequence[int]) -> int:
         if self._free_ids:
             new = self._free_ids.pop()
             self.names[new] = name
+        elif len(self.names) == self.max_items:
+            self._recycle(np.array(given, np.int32))
+            raise InvalidParameterError(
+                f"the held sessions have {self.max_items} different items, the most that an index can have: "
+                "use a smaller max_sessions"
+            )
         else:
             new = len(self.names)
             self.names.append(name)
             if new == len(self.arrays.posting_start):
-                self._grow_items()
+                self.arrays = with_room_for_items(self.arrays)
         self.ids[name] = new
         return new
 
-    def _recycle(self, candidates: Iterable[int]) -> None:
+    def _recycle(self, candidates: Int32s) -> None:
         """Give back the ids of items that no session holds, in an order that is the same everywhere."""
-        counts = self.arrays.posting_count
-        for item in sorted(candidates):
-            if counts[item] == 0 and self.ids.get(self.names[item]) == item:
+        unheld = candidates[self.arrays.posting_count[candidates] == 0]
+        for item in np.unique(unheld).tolist():
+            if self.ids.get(self.names[item]) == item:
                 del self.ids[self.names[item]]
                 self.names[item] = ""
                 self._free_ids.append(item)
-
-    def _make_room_in_pool(self, need: int) -> None:
-        """Move the held items to the pool's beginning; into a larger pool when they fill over half of it."""
-        arrays, meta = self.arrays, self.arrays.meta
-        head, tail, base = int(meta[POOL_HEAD]), int(meta[POOL_TAIL]), int(meta[POOL_BASE])
-        held, size = tail - head, len(arrays.pool)
-        while held + need > size // 2:
-            size *= 2
-        pool = np.zeros(size, np.int32)
-        pool[:held] = arrays.pool[head - base : tail - base]
-        meta[POOL_BASE] = head
-        self.arrays = arrays._replace(pool=pool)
-
-    def _grow_arena(self) -> None:
-        arena = self.arrays.arena
-        self.arrays = self.arrays._replace(arena=grown(arena, 2 * len(arena)))
-
-    def _grow_items(self) -> None:
-        arrays, size = self.arrays, 2 * len(self.arrays.posting_start)
-        self.arrays = arrays._replace(
-            posting_start=grown(arrays.posting_start, size),
-            posting_class=grown(arrays.posting_class, size, -1),
-            posting_head=grown(arrays.posting_head, size),
-            posting_count=grown(arrays.posting_count, size),
-            item_clicks=grown(arrays.item_clicks, size),
-        )
-
-
-def session_key(session: str) -> int:
-    """A 64-bit key of a session id: exact for ``partition-offset``, a hash for what others wrote."""
-    partition, _, offset = session.partition("-")
-    if partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit():
-        p, o = int(partition[:9]), int(offset[:18])
-        if p < _MAX_PARTITION and o < 1 << _OFFSET_BITS and session == f"{p}-{o}":
-            return p << _OFFSET_BITS | o
-    digest = hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True) | -(1 << 63)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.arrays import NEXT, Floats, IndexArrays, Int32s
+from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s
 from core.compiled import kernel
 from core.ranking_kernels import ready_stamps, take_best
 from core.scratch import Scratch
-from core.session_kernels import capacity_of, held_sessions, item_at, items_of
+from core.session_kernels import capacity_of, held_sessions, is_held, item_at, items_of
 
 
 @kernel
@@ -21,8 +21,9 @@ def rank_popular(
 ) -> int:
     """Rank items by decayed popularity.
 
-    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it. Where those have
-    fewer than ``size`` items, items of older sessions follow at the last weight, the newer first.
+    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it; a session that was
+    removed has no age. Where those have fewer than ``size`` items, items of older sessions follow at the last
+    weight, the newer first.
 
     Args:
         index: the index.
@@ -37,14 +38,16 @@ def rank_popular(
         How many items were ranked.
     """
     capacity = capacity_of(index)
-    held = held_sessions(index)
-    touched = 0
-    ready_stamps(scratch.stamp, scratch.seen, held)
+    touched, age = 0, -1
+    ready_stamps(scratch.stamp, scratch.seen, held_sessions(index))
     stamp = scratch.stamp[0]
-    for age in range(held):
+    for number in range(index.meta[NEXT] - 1, index.meta[FIRST] - 1, -1):
+        slot = number % capacity
+        if not is_held(index, slot):
+            continue
+        age += 1
         if age >= sessions and touched >= size:
             break
-        slot = (index.meta[NEXT] - 1 - age) % capacity
         place, length = items_of(index, slot)
         stamp += 1
         weight = weights[min(age, len(weights) - 1)]

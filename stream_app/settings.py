@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         description="any of the scorer's parameters, over the preset's: a table in the file, JSON in the "
         "variable; the six settings above win over it",
     )
-    index_sessions: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+    index_sessions: Annotated[int, Field(ge=1, le=16_000_000)] = Field(
         500_000, description="closed sessions held in memory; the oldest leaves first"
     )
 

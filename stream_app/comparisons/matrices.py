@@ -65,5 +65,6 @@ def inverse(symmetric: Matrix) -> Singles:
         corner = dense[begin:end, begin:end]
         corner[:] = np.tril(corner) + np.tril(corner, -1).T
         dense[begin:end, end:] = dense[end:, begin:end].T
-    result: Singles = dense
+    # Symmetric, so its transpose is itself: in the order of rows, which scipy would else make a copy in.
+    result: Singles = dense.T
     return result

@@ -58,7 +58,7 @@ TOO_MUCH = [
     ("max_clicks", "1000", "1001"),
     ("max_value_bytes", "16777216", "16777217"),
     ("recommendations", "100", "101"),
-    ("index_sessions", "100000000", "100000001"),
+    ("index_sessions", "16000000", "16000001"),
     ("max_run_clicks", "100000", "100001"),
     ("rocksdb_cache_mb", "65536", "65537"),
     ("metrics_port", "65535", "65536"),

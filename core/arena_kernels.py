@@ -1,0 +1,189 @@
+"""Kernels that change posting lists, and keep their blocks together in the arena.
+
+A list that has outgrown its block takes one of the next size: one that another list has left, or new room at
+the arena's top. A block that was left holds, in two entries, where the next of its size is; one entry has no
+room for that and is lost, until :func:`compact` moves all blocks down.
+"""
+
+from __future__ import annotations
+
+from core.arrays import ARENA_TOP, FREE, GARBAGE, IndexArrays, Int32s, Int64s, Packed
+from core.compiled import inner_kernel, kernel
+from core.packed_kernels import entry_at, put_entry
+from core.posting_kernels import BLOCK_SIZES, block_of, class_of, newest_session, slot_at
+from core.session_kernels import age_of, newest_slot
+
+
+@inner_kernel
+def push(index: IndexArrays, item: int, slot: int) -> None:
+    """Put the newest session at the end of an item's list, once, however often it holds the item.
+
+    :func:`reserve` must have found room.
+    """
+    count = index.posting_count[item]
+    if count == 0:
+        index.posting_start[item] = index.meta[ARENA_TOP]
+        index.posting_ring[item] = 0
+        index.meta[ARENA_TOP] += BLOCK_SIZES[0]
+    elif newest_session(index, item) == slot:
+        return
+    start, size, head = block_of(index, item)
+    tail = head + count
+    put_entry(index.arena, start + (tail if tail < size else tail - size), slot)
+    index.posting_count[item] = count + 1
+
+
+@inner_kernel
+def take_out(index: IndexArrays, item: int, slot: int) -> bool:
+    """Take a session out of an item's list.
+
+    The oldest is found at once; another by its age in log2 of the length steps, then the shorter side of the
+    list moves up by one.
+
+    Returns:
+        Whether this was the item's last session. False where the session is not in the list (any more).
+    """
+    count = index.posting_count[item]
+    if count == 0:
+        return False
+    start, size, head = block_of(index, item)
+    if slot_at(index.arena, start + head) == slot:
+        at = 0
+    else:
+        newest, capacity = newest_slot(index), len(index.session_key)
+        at = _find_in_ring(index.arena, start, size, head, count, slot, newest, capacity)
+        if at < 0:
+            return False
+    if 2 * at < count:
+        _move_ring(index.arena, start, size, head, at, 0, -1)
+        head = head + 1 if head + 1 < size else 0
+        index.posting_ring[item] = class_of(index, item) << 24 | head
+    else:
+        _move_ring(index.arena, start, size, head, at, count - 1, 1)
+    index.posting_count[item] = count - 1
+    if count > 1:
+        return False
+    _leave_block(index.arena, index.meta, start, class_of(index, item))
+    return True
+
+
+@inner_kernel
+def _find_in_ring(
+    arena: Packed, start: int, size: int, head: int, count: int, slot: int, newest: int, capacity: int
+) -> int:
+    """Where a session is in a list, 0 for the oldest; -1: it is not there."""
+    age = age_of(slot, newest, capacity)
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        if age_of(slot_at(arena, start + (head + middle) % size), newest, capacity) > age:
+            low = middle + 1
+        else:
+            high = middle
+    return low if slot_at(arena, start + (head + low) % size) == slot else -1
+
+
+@inner_kernel
+def _move_ring(arena: Packed, start: int, size: int, head: int, at: int, end: int, step: int) -> None:
+    """Overwrite the entry ``at`` with the next in the direction of ``step``, and so on up to ``end``."""
+    place = (head + at) % size
+    while at != end:
+        other = place + step
+        if other < 0:
+            other = size - 1
+        elif other == size:
+            other = 0
+        put_entry(arena, start + place, entry_at(arena, start + other))
+        place = other
+        at += step
+
+
+@inner_kernel
+def reserve(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
+    """See that a session with these items can be pushed.
+
+    Returns:
+        0, or how many places are needed at the arena's top.
+    """
+    new = 0
+    for at in range(begin, end):
+        item = items[at]
+        count = index.posting_count[item]
+        if count == 0:
+            new += BLOCK_SIZES[0]
+        elif count == BLOCK_SIZES[class_of(index, item)]:
+            block_class = class_of(index, item) + 1
+            start = _take_block(index.arena, index.meta, block_class)
+            if start < 0:
+                return BLOCK_SIZES[block_class]
+            old, size, head = block_of(index, item)
+            _copy_ring(index.arena, old, size, head, start)
+            _leave_block(index.arena, index.meta, old, block_class - 1)
+            index.posting_start[item] = start
+            index.posting_ring[item] = block_class << 24
+    return new if index.meta[ARENA_TOP] + new > len(index.arena) else 0
+
+
+@inner_kernel
+def _take_block(arena: Packed, meta: Int64s, block_class: int) -> int:
+    """Where a block begins that is free from now on for the caller; -1: there is none, and no room."""
+    start = meta[FREE + block_class] - 1
+    if start >= 0:
+        meta[FREE + block_class] = entry_at(arena, start) | entry_at(arena, start + 1) << 24
+        meta[GARBAGE] -= BLOCK_SIZES[block_class]
+    elif meta[ARENA_TOP] + BLOCK_SIZES[block_class] <= len(arena):
+        start = meta[ARENA_TOP]
+        meta[ARENA_TOP] += BLOCK_SIZES[block_class]
+    return start
+
+
+@inner_kernel
+def _leave_block(arena: Packed, meta: Int64s, start: int, block_class: int) -> None:
+    """Give a block back."""
+    if block_class > 0:
+        put_entry(arena, start, meta[FREE + block_class] & 0xFFFFFF)
+        put_entry(arena, start + 1, meta[FREE + block_class] >> 24)
+        meta[FREE + block_class] = 1 + start
+    meta[GARBAGE] += BLOCK_SIZES[block_class]
+
+
+@inner_kernel
+def _copy_ring(arena: Packed, start: int, size: int, head: int, to: int) -> None:
+    """Copy a full ring, oldest first."""
+    for at in range(head, size):
+        put_entry(arena, to, entry_at(arena, start + at))
+        to += 1
+    for at in range(head):
+        put_entry(arena, to, entry_at(arena, start + at))
+        to += 1
+
+
+@kernel
+def compact(index: IndexArrays, items: Int32s, room: Int32s) -> None:
+    """Move all blocks down, each to the end of the one before, and cut them to their lists' lengths.
+
+    Args:
+        index: the arrays.
+        items: items that have a list, in the order of their blocks in the arena. A block never gets larger,
+            so none is written where another is still to be read.
+        room: to work in; as long as the longest list.
+    """
+    top = 0
+    for number in range(len(items)):
+        item = items[number]
+        start, size, head = block_of(index, item)
+        count = index.posting_count[item]
+        for at in range(count):
+            place = head + at
+            room[at] = entry_at(index.arena, start + (place if place < size else place - size))
+        block_class = class_of(index, item)
+        while block_class > 0 and BLOCK_SIZES[block_class - 1] >= count:
+            block_class -= 1
+        for at in range(count):
+            put_entry(index.arena, top + at, room[at])
+        index.posting_start[item] = top
+        index.posting_ring[item] = block_class << 24
+        top += BLOCK_SIZES[block_class]
+    index.meta[ARENA_TOP] = top
+    index.meta[GARBAGE] = 0
+    index.meta[FREE:] = 0
