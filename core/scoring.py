@@ -111,7 +111,8 @@ class Scorer:
             )
         if session_weight is not None and len(session_weight) != index.slots:
             raise InvalidParameterError(
-                f"session_weight has {len(session_weight)} numbers, expected one for each of {index.slots} slots"
+                f"session_weight has {len(session_weight)} numbers, "
+                f"expected one for each of {index.slots} slots"
             )
         self.index = index
         self.parameters = parameters

@@ -64,7 +64,9 @@ def test_a_session_of_minus_infinity_is_no_neighbour_whatever_the_sampling(sampl
     index = SessionIndex(2)
     index.add([closed(0, ["a", "b"]), closed(1, ["a", "c"])])
     params = ScoringParameters(sampling=sampling, sample_size=1, exclude="session")
-    scorer = Scorer(index, params, np.array([0.0, -math.inf]))
+    by_slot = np.zeros(index.slots)
+    by_slot[1] = -math.inf
+    scorer = Scorer(index, params, by_slot)
     answer = scorer.score([(("a",), 9.0)])[0]
     assert [(r.item, r.source) for r in answer] == [("b", "neighbours"), ("c", "rules")]
     assert scorer.rank(scorer.numbered([(("a",), 9.0)])).scored.tolist() == [1]
@@ -73,5 +75,7 @@ def test_a_session_of_minus_infinity_is_no_neighbour_whatever_the_sampling(sampl
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_weights_that_are_not_one_a_slot_are_refused(sampling):
     """The error says how many there are and how many are wanted."""
-    with pytest.raises(InvalidParameterError, match="has 3 numbers, expected one for each of 2 slots"):
-        Scorer(SessionIndex(2), ScoringParameters(sampling=sampling), np.zeros(3))
+    index = SessionIndex(2)
+    said = f"has {index.slots + 1} numbers, expected one for each of {index.slots} slots"
+    with pytest.raises(InvalidParameterError, match=said):
+        Scorer(index, ScoringParameters(sampling=sampling), np.zeros(index.slots + 1))
