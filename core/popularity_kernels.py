@@ -38,9 +38,9 @@ def rank_popular(
         How many items were ranked.
     """
     capacity = capacity_of(index)
+    touched, age = 0, -1
     ready_stamps(scratch.stamp, scratch.seen, held_sessions(index))
     stamp = scratch.stamp[0]
-    touched, age = 0, -1
     for number in range(index.meta[NEXT] - 1, index.meta[FIRST] - 1, -1):
         slot = number % capacity
         if not is_held(index, slot):

@@ -95,20 +95,25 @@ class Scorer:
     Args:
         index: the index; it must not change during a call.
         parameters: of the method.
-        session_weight: (slots,) a weight for each slot of the index, for ``sampling = "weighted"``.
+        session_weight: (slots,) a weight for each slot of the index, for ``sampling = "weighted"``. Whatever
+            the sampling, the session in a slot that weighs minus infinity is never a candidate.
 
     Raises:
-        InvalidParameterError: the sampling goes by weights, and there are none, or not one for each slot.
+        InvalidParameterError: the sampling goes by weights and there are none, or there is not one for each
+            slot.
     """
 
     def __init__(
         self, index: SessionIndex, parameters: ScoringParameters, session_weight: Floats | None = None
     ) -> None:
-        if parameters.sampling == "weighted" and (
-            session_weight is None or len(session_weight) != index.slots
-        ):
+        if parameters.sampling == "weighted" and session_weight is None:
             raise InvalidParameterError(
                 f"sampling is weighted: session_weight needs a number for each of {index.slots} slots"
+            )
+        if session_weight is not None and len(session_weight) != index.slots:
+            raise InvalidParameterError(
+                f"session_weight has {len(session_weight)} numbers, "
+                f"expected one for each of {index.slots} slots"
             )
         self.index = index
         self.parameters = parameters
@@ -187,6 +192,7 @@ class Scorer:
             shared=np.empty(shape, np.int32),
             sessions=np.empty(shape, np.int32),
             count=np.empty(shape[0], np.int32),
+            scored=np.empty(shape[0], np.int32),
         )
         score_run(
             self.index.arrays,

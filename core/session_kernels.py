@@ -62,7 +62,7 @@ def end_of(index: IndexArrays, slot: int) -> float:
 @inner_kernel
 def capacity_of(index: IndexArrays) -> int:
     """How many slots there are."""
-    return len(index.session_key)
+    return len(index.session_end)
 
 
 @inner_kernel

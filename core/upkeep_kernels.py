@@ -89,10 +89,11 @@ def add_sessions(
         index.session_end[slot] = ends[number]
         place = _place_session(index, slot, length)
         for at in range(starts[number], starts[number + 1]):
-            put_entry(index.pool, place, items[at])
-            index.item_clicks[items[at]] += 1
+            item = items[at]
+            put_entry(index.pool, place, item)
             place += 1
-            push(index, items[at], slot)
+            index.item_clicks[item] += 1
+            push(index, item, slot)
         meta[POOL_TAIL] = place + meta[POOL_BASE]
         meta[CLICKS] += length
         meta[NEXT] += 1
