@@ -126,7 +126,7 @@ AR: Final = ScoringParameters(
     name="ar",
     neighbour_share=0.0,
     rule_share=1.0,
-    rules="association",
+    rule_mix=1.0,
     rule_sessions=_ALL,
 )
 

@@ -26,6 +26,7 @@ from core.kernel_codes import (
     R_IDF_SCORE,
     R_NEIGHBOURS,
     R_PRIOR,
+    R_RULE_MIX,
     RULES,
     SESSION,
 )
@@ -118,6 +119,7 @@ def score_run(
                 scratch,
                 ints,
                 reals,
+                tables,
                 popular.items,
                 popular.scores,
                 queries.items,
@@ -135,6 +137,7 @@ def score_run(
             index,
             scratch,
             ints,
+            reals,
             kept,
             n,
             count,
@@ -152,6 +155,7 @@ def score_run(
                 scratch,
                 ints,
                 reals,
+                tables,
                 n,
                 count,
                 item,
@@ -234,6 +238,7 @@ def _explain(
     index: IndexArrays,
     scratch: Scratch,
     ints: Int64s,
+    reals: Floats,
     kept: int,
     n: int,
     count: int,
@@ -287,7 +292,7 @@ def _explain(
         elif scratch.seed[item] > 0:
             seed = scratch.seed[item] - 1
             out_source[rank], out_shared[rank] = RULES, seed
-            out_sessions[rank] = followers(index, ints, seed, item)
+            out_sessions[rank] = followers(index, ints, reals[R_RULE_MIX], seed, item)
         else:
             out_source[rank] = SESSION if in_query >= 0 else POPULAR
             out_shared[rank], out_sessions[rank] = -1, index.posting_count[item]
@@ -299,6 +304,7 @@ def _fill_by_rules(
     scratch: Scratch,
     ints: Int64s,
     reals: Floats,
+    tables: Tables,
     n: int,
     count: int,
     out_item: Int32s,
@@ -312,7 +318,7 @@ def _fill_by_rules(
     own = 1 if n else 0
     for number in range(min(FILL_SEEDS, own + count)):
         seed = scratch.considered[0] if number < own else out_item[number - own]
-        touched = add_rules(index, scratch, ints, reals, seed, 1.0 / (number + 1), touched)
+        touched = add_rules(index, scratch, ints, tables, seed, 1.0 / (number + 1), touched)
     filled = take_best(
         index, scratch.rule_score, scratch.rule_touched, touched, count, ints[P_N], out_item, out_score
     )
@@ -320,7 +326,7 @@ def _fill_by_rules(
         seed = scratch.seed[out_item[place]] - 1
         scratch.rank[out_item[place]] = place + 1
         out_source[place], out_shared[place] = RULES, seed
-        out_sessions[place] = followers(index, ints, seed, out_item[place])
+        out_sessions[place] = followers(index, ints, reals[R_RULE_MIX], seed, out_item[place])
     for at in range(touched):
         scratch.rule_score[scratch.rule_touched[at]] = 0.0
         scratch.seed[scratch.rule_touched[at]] = 0
