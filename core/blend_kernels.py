@@ -10,7 +10,6 @@ from core.compiled import inner_kernel
 from core.kernel_codes import (
     P_FURTHER,
     P_RULE_CLICKS,
-    P_RULE_SESSIONS,
     R_FURTHER,
     R_NEIGHBOURS,
     R_POPULAR,
@@ -21,7 +20,7 @@ from core.kernel_codes import (
     R_RULES,
 )
 from core.ranking_kernels import take_best
-from core.rules_kernels import add_rules
+from core.rules_kernels import add_rules, weight_of_seed
 from core.scratch import BARRED, Int16s, Scratch
 from core.weight_kernels import Tables
 
@@ -87,9 +86,10 @@ def blend(
             if scratch.distance[at] >= ints[P_RULE_CLICKS]:
                 break
             item = scratch.considered[at]
-            held = min(index.posting_count[item], ints[P_RULE_SESSIONS]) + reals[R_RULE_SUPPORT]
-            factor = math.exp(-scratch.distance[at] / reals[R_RULE_CLICK_DECAY]) / held
-            ruled = add_rules(index, scratch, ints, tables, item, factor, ruled)
+            weight = weight_of_seed(index, ints, reals, item) + reals[R_RULE_SUPPORT]
+            if weight > 0.0:  # else nothing ever followed it
+                factor = math.exp(-scratch.distance[at] / reals[R_RULE_CLICK_DECAY]) / weight
+                ruled = add_rules(index, scratch, ints, tables, item, factor, ruled)
         divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, reals[R_RULES])
         touched = _take_over(scratch, ruled, touched)
     if reals[R_REMINDER] > 0.0:

@@ -43,7 +43,8 @@ P_RULE_SESSIONS: Final = 13
 P_FURTHER: Final = 14
 P_IDF_CLICKS: Final = 15
 P_BLENDS: Final = 16
-INT_PARAMETERS: Final = 17
+P_LINEAR: Final = 17
+INT_PARAMETERS: Final = 18
 
 # Places in the real parameters.
 R_POSITION_DECAY: Final = 0

@@ -25,12 +25,15 @@ Raghavan and Schuetze, "Introduction to Information Retrieval", 2008, section 12
 **Rules** from an item to others are counted over all pairs of a click on it and another click in the newest
 ``rule_sessions`` sessions that hold it. A pair weighs ``1 - rule_mix`` times the ``rule_weight`` of its
 distance where the other click comes after, at most ``rule_steps`` later (a sequential rule), plus
-``rule_mix`` divided by the session's clicks to the power ``rule_length_power`` (an association rule).
+``rule_mix`` divided by the session's clicks to the power ``rule_length_power`` (an association rule). With
+``rule_linear`` a click is also paired with itself, as an association.
 
 The **blend** divides the neighbours' scores by the largest of them and multiplies by ``neighbour_share``, and
 adds: the rules of the distinct items in the newest ``rule_clicks`` clicks, each item's times
 ``exp(-distance / rule_click_decay)`` and divided by its sessions (``rule_sessions`` at most) plus
-``rule_support``, their sum divided by the largest, times ``rule_share``; each click of the query,
+``rule_support``, their sum divided by the largest, times ``rule_share``; with ``rule_linear`` not its
+sessions count but, for each of them, ``rule_mix`` divided by the square of its clicks, and ``1 - rule_mix``
+for each click on the item that another follows; each click of the query,
 ``reminder_share`` times ``exp(-distance / reminder_decay)``; the decayed popularity of the most popular items
 divided by the largest, times ``popular_share``. At last, where ``further_share`` is not 0, each of the best
 ``further_items`` items hands on its score times ``further_share`` to its followers, in proportion to their
@@ -168,6 +171,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         rule_support: sessions that an item's rules are held against beyond its own, so that the rules of a
             rare item weigh less.
         rule_mix: 0: sequential rules; 1: association rules; between: some of both.
+        rule_linear: weigh the rules as the linear model SLIST does; see :data:`core.presets.SLIS`.
         rule_length_power: power of a session's clicks that its association rules are divided by; of more
             than 4095 clicks, those.
         rule_weight: of the distance of a sequential rule's clicks; see :data:`StepWeight`.
@@ -216,6 +220,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     rule_click_decay: float = 2.0
     rule_support: float = 0.0
     rule_mix: float = 0.0
+    rule_linear: bool = False
     rule_length_power: float = 0.0
     rule_weight: StepWeight = "div"
     rule_decay: float = 2.0

@@ -5,9 +5,9 @@ No table of rules is kept: the posting lists have all that is needed, and an evi
 
 from __future__ import annotations
 
-from core.arrays import IndexArrays, Int64s
+from core.arrays import Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
-from core.kernel_codes import P_RULE_SESSIONS, P_RULE_STEPS
+from core.kernel_codes import P_LINEAR, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_MIX
 from core.posting_kernels import newest_posting, slot_at
 from core.scratch import Scratch
 from core.session_kernels import item_at, items_of
@@ -45,7 +45,7 @@ def add_rules(
             last = length if pair > 0.0 else min(length, anchor + 1 + reach)
             for step in range(first, last):
                 item = item_at(pool, place + step)
-                if step == anchor or scratch.rank[item] != 0:
+                if (step == anchor and not ints[P_LINEAR]) or scratch.rank[item] != 0:
                     continue
                 score = pair
                 if 0 < step - anchor <= reach:
@@ -63,9 +63,28 @@ def add_rules(
 
 
 @inner_kernel
-def followers(index: IndexArrays, ints: Int64s, mix: float, seed: int, item: int) -> int:
+def weight_of_seed(index: IndexArrays, ints: Int64s, reals: Floats, seed: int) -> float:
+    """What an item's rules are divided by: its sessions, or the diagonal of the linear model."""
+    if not ints[P_LINEAR]:
+        return min(index.posting_count[seed], ints[P_RULE_SESSIONS])
+    mix, pool = reals[R_RULE_MIX], index.pool
+    start, size, at, held = newest_posting(index, seed)
+    weight = 0.0
+    for _ in range(min(held, ints[P_RULE_SESSIONS])):
+        place, length = items_of(index, slot_at(index.arena, start + at))
+        at = at - 1 if at > 0 else size - 1
+        weight += mix / (length * length)
+        for step in range(length - 1):
+            if item_at(pool, place + step) == seed:
+                weight += 1.0 - mix
+    return weight
+
+
+@inner_kernel
+def followers(index: IndexArrays, ints: Int64s, reals: Floats, seed: int, item: int) -> int:
     """How many of the seed's newest sessions have the rule from the seed to the item."""
-    pool = index.pool
+    pool, mix = index.pool, reals[R_RULE_MIX]
+    linear = ints[P_LINEAR] and mix > 0.0
     reach = 1 << 30 if mix > 0.0 else ints[P_RULE_STEPS]
     start, size, at, held = newest_posting(index, seed)
     sessions = 0
@@ -75,7 +94,7 @@ def followers(index: IndexArrays, ints: Int64s, mix: float, seed: int, item: int
         since = reach + 1  # clicks since the seed
         for step in range(length):
             here = item_at(pool, place + step)
-            if here == item and (since <= reach or (mix > 0.0 and item != seed)):
+            if here == item and (since <= reach or (mix > 0.0 and item != seed) or (linear and item == seed)):
                 sessions += 1
                 break
             since = 1 if here == seed else since + 1

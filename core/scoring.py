@@ -22,6 +22,7 @@ from core.kernel_codes import (
     P_IDF_CLICKS,
     P_K,
     P_LAST,
+    P_LINEAR,
     P_M,
     P_N,
     P_POSITION,
@@ -283,6 +284,7 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         P_FURTHER: p.further_items,
         P_IDF_CLICKS: p.idf_of == "clicks",
         P_BLENDS: p.blends,
+        P_LINEAR: p.rule_linear,
     }.items():
         ints[place] = value
     reals = np.zeros(REAL_PARAMETERS, np.float64)

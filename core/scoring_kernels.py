@@ -26,7 +26,6 @@ from core.kernel_codes import (
     R_IDF_SCORE,
     R_NEIGHBOURS,
     R_PRIOR,
-    R_RULE_MIX,
     RULES,
     SESSION,
 )
@@ -292,7 +291,7 @@ def _explain(
         elif scratch.seed[item] > 0:
             seed = scratch.seed[item] - 1
             out_source[rank], out_shared[rank] = RULES, seed
-            out_sessions[rank] = followers(index, ints, reals[R_RULE_MIX], seed, item)
+            out_sessions[rank] = followers(index, ints, reals, seed, item)
         else:
             out_source[rank] = SESSION if in_query >= 0 else POPULAR
             out_shared[rank], out_sessions[rank] = -1, index.posting_count[item]
@@ -326,7 +325,7 @@ def _fill_by_rules(
         seed = scratch.seed[out_item[place]] - 1
         scratch.rank[out_item[place]] = place + 1
         out_source[place], out_shared[place] = RULES, seed
-        out_sessions[place] = followers(index, ints, reals[R_RULE_MIX], seed, out_item[place])
+        out_sessions[place] = followers(index, ints, reals, seed, out_item[place])
     for at in range(touched):
         scratch.rule_score[scratch.rule_touched[at]] = 0.0
         scratch.seed[scratch.rule_touched[at]] = 0

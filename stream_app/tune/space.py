@@ -128,6 +128,7 @@ SPACE: Final[dict[str, Choice | Range]] = {
     "rule_click_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["rule_share"] > 0),
     "rule_support": Range(0.3, 50, log=True, off=0.0, when=lambda chosen: chosen["rule_share"] > 0),
     "rule_mix": Range(0.0, 1.0),
+    "rule_linear": Choice((False, True), when=lambda chosen: chosen["rule_share"] > 0),
     "rule_length_power": Range(0.0, 1.5, when=lambda chosen: chosen["rule_mix"] > 0),
     "rule_weight": Choice(STEP_WEIGHTS),
     "rule_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["rule_weight"] == "exponential"),

@@ -58,6 +58,7 @@ parameters = st.builds(
     rule_clicks=st.integers(1, 5),
     rule_click_decay=decays,
     rule_support=st.sampled_from([0.0, 3.0]),
+    rule_linear=st.booleans(),
     rule_mix=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     rule_length_power=st.sampled_from([0.0, 1.0]),
     rule_weight=st.sampled_from(STEP_WEIGHTS),
@@ -130,6 +131,7 @@ def test_no_queries_are_no_answers():
 REASONS = dict.fromkeys(PRESETS, ("neighbours", "milk", 3)) | {
     "sr": ("rules", "milk", 3),
     "ar": ("rules", "milk", 3),
+    "slis": ("rules", "milk", 3),
     "pop": ("popular", None, 3),
     "spop": ("popular", None, 3),
 }

@@ -164,9 +164,9 @@ class SlowScorer:
         if p.rule_share > 0 and distance:
             rules = {}
             for item, d in distance.items():
-                if d < p.rule_clicks:
-                    held = min(len(self.holding[item]), p.rule_sessions) + p.rule_support
-                    factor = math.exp(-d / p.rule_click_decay) / held
+                weight = self.weight_of_seed(item) + p.rule_support
+                if d < p.rule_clicks and weight > 0:
+                    factor = math.exp(-d / p.rule_click_decay) / weight
                     self.add_rules(rules, item, factor, barred, seeds)
             take_over(scores, shared_out(rules, p.rule_share), seeds)
         if p.reminder_share > 0:
@@ -196,6 +196,18 @@ class SlowScorer:
                     if item in rules:
                         seeds.setdefault(item, seed)
 
+    def weight_of_seed(self, seed):
+        """What an item's rules are divided by."""
+        held = [self.sessions[n][0] for n in reversed(self.holding[seed][-self.p.rule_sessions :])]
+        if not self.p.rule_linear:
+            return len(held)
+        weight = 0.0
+        for items in held:
+            weight += self.p.rule_mix / (len(items) * len(items))
+            for item in items[:-1]:
+                weight += (1.0 - self.p.rule_mix) * (item == seed)
+        return weight
+
     def rules_of(self, items, seed):
         """All pairs of the seed with another click, and their weight."""
         p = self.p
@@ -203,7 +215,7 @@ class SlowScorer:
         for anchor in (i for i, item in enumerate(items) if item == seed):
             for place, item in enumerate(items):
                 follows = 0 < place - anchor <= p.rule_steps
-                if place != anchor and (follows or pair > 0):
+                if (place != anchor or p.rule_linear) and (follows or pair > 0):
                     weight = pair
                     if follows:
                         weight += (1.0 - p.rule_mix) * step_weight(
