@@ -23,6 +23,7 @@ from core.kernel_codes import (
     R_IDF_SIMILARITY,
     R_LENGTH_POWER,
     R_POSITION_DECAY,
+    R_POWER,
     R_RECENCY_S,
     R_SCORE_DECAY,
     RANDOM,
@@ -71,15 +72,16 @@ def find_neighbours(
         ints: integer parameters.
         reals: real parameters.
         tables: weights.
-        session_weight: (slots,) what the sampling ``weighted`` goes by; else empty.
+        session_weight: (slots,) what the sampling ``weighted`` goes by, minus infinity for what must not be
+            a candidate; else empty.
         n: the query's distinct items.
         time: of the query, seconds.
     """
     if ints[P_SAMPLE] > 0 and ints[P_SAMPLING] == RECENT:
-        found = _merge_newest(index, scratch, n, ints[P_M], ints[P_SAMPLE])
+        found = _merge_newest(index, scratch, session_weight, n, ints[P_M], ints[P_SAMPLE])
         ages = AGES_RISE
     else:
-        found = _gather(index, scratch, n, ints[P_M])
+        found = _gather(index, scratch, session_weight, n, ints[P_M])
         ages = AGES_RISE if n == 1 else AGES_MIX
         if 0 < ints[P_SAMPLE] < found:
             found = _sample(index, scratch, ints, session_weight, found, time)
@@ -94,6 +96,9 @@ def find_neighbours(
         for at in range(found):
             age = max(0.0, time - end_of(index, scratch.candidate[at]))
             scratch.similarity[at] *= math.exp(-age / reals[R_RECENCY_S])
+    if reals[R_POWER] != 1.0:
+        for at in range(found):
+            scratch.similarity[at] **= reals[R_POWER]
     if found <= ints[P_K]:
         return found
     for at in range(found):
@@ -102,7 +107,9 @@ def find_neighbours(
 
 
 @inner_kernel
-def _merge_newest(index: IndexArrays, scratch: Scratch, n: int, m: int, sample: int) -> int:
+def _merge_newest(
+    index: IndexArrays, scratch: Scratch, session_weight: Floats, n: int, m: int, sample: int
+) -> int:
     """Merge the items' posting lists from their newest sessions until ``sample`` candidates are found.
 
     As Serenade does, this reads no more of the lists than it must; candidates come in the order of age.
@@ -137,14 +144,17 @@ def _merge_newest(index: IndexArrays, scratch: Scratch, n: int, m: int, sample: 
                     cursor[one, 2] = place
                     cursor[one, 4] = age_of(slot_at(index.arena, cursor[one, 0] + place), newest, capacity)
         slot = newest - youngest
-        scratch.candidate[found] = slot if slot >= 0 else slot + capacity
+        slot = slot if slot >= 0 else slot + capacity
+        if len(session_weight) and session_weight[slot] == -np.inf:
+            continue
+        scratch.candidate[found] = slot
         scratch.similarity[found] = similarity
         found += 1
     return found
 
 
 @inner_kernel
-def _gather(index: IndexArrays, scratch: Scratch, n: int, m: int) -> int:
+def _gather(index: IndexArrays, scratch: Scratch, session_weight: Floats, n: int, m: int) -> int:
     """Sum the similarity of all candidates, in the order in which the items' lists name them first."""
     table_slot, table_similarity = scratch.table_slot, scratch.table_similarity
     mask = len(table_slot) - 1
@@ -169,13 +179,18 @@ def _gather(index: IndexArrays, scratch: Scratch, n: int, m: int) -> int:
             else:
                 table_similarity[place] += weight
                 scratch.table_shared[place] += 1
+    allowed = 0
     for at in range(found):
         place = scratch.table_place[at]
-        scratch.candidate[at] = table_slot[place] - 1
-        scratch.similarity[at] = table_similarity[place]
-        scratch.shared[at] = np.uint64(scratch.table_shared[place])
+        slot = table_slot[place] - 1
         table_slot[place] = 0
-    return found
+        if len(session_weight) and session_weight[slot] == -np.inf:
+            continue
+        scratch.candidate[allowed] = slot
+        scratch.similarity[allowed] = table_similarity[place]
+        scratch.shared[allowed] = np.uint64(scratch.table_shared[place])
+        allowed += 1
+    return allowed
 
 
 @inner_kernel

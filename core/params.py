@@ -7,8 +7,8 @@ For a session of clicked items (the query) and an index of closed sessions:
 
 The **similarity** of a candidate is the sum, over the items that it shares with the query, of the item's
 ``position_weight`` times its idf to the power ``idf_similarity``; divided by the candidate's length to the
-power ``length_power``; times ``exp(-age / recency_s)``. The ``neighbours`` most similar candidates are the
-neighbours; ties go to the newer.
+power ``length_power``; times ``exp(-age / recency_s)``; the whole to the ``similarity_power``. The
+``neighbours`` most similar candidates are the neighbours; ties go to the newer.
 
 The **score** of an item is the sum, over the neighbours that hold it, of similarity times the
 ``score_weight`` of the newest shared item times ``exp(-distance / distance_decay)``, where distance is in
@@ -102,6 +102,7 @@ _RANGES: Final = {
     "score_decay": (1e-6, 1e9),
     "length_power": (0.0, 2.0),
     "recency_s": (0.0, 1e12),
+    "similarity_power": (0.1, 10.0),
     "distance_decay": (0.0, 1e9),
     "before_weight": (0.0, 10.0),
     "idf_similarity": (0.0, 10.0),
@@ -155,6 +156,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         idf_similarity: power of the idf of a shared item; 0 switches it off.
         idf_of: what an item's count is, in every idf; see the module.
         recency_s: age at which a neighbour's similarity has fallen to 1/e, seconds; 0 switches it off.
+        similarity_power: above 1, the most similar neighbours count more among the neighbours; below, less.
         distance_decay: clicks in the neighbour at which a score has fallen to 1/e; 0 switches it off.
         before_weight: weight of an item that stands before the shared item in the neighbour; 1 for none.
         repeats: count an item as often as a neighbour holds it.
@@ -199,6 +201,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     idf_similarity: float = 0.0
     idf_of: IdfOf = "sessions"
     recency_s: float = 0.0
+    similarity_power: float = 1.0
     distance_decay: float = 0.0
     before_weight: float = 1.0
     repeats: bool = False

@@ -44,9 +44,9 @@ VSKNN: Final = ScoringParameters(
 #: and nothing else is recommended, so an answer may be short. Settings of its toy set: m 500, k 500, L 2.
 #: m is both ``sessions_per_item`` and ``sample_size``; its "idf weighting" only multiplies all scores, and
 #: its 0 is ``idf_base=1, idf_score=0``. tests/oracles/slow_vmis.py is the same slowly. It differs from
-#: Serenade 0.3.1 in this: ties go to the newer, there to the order of a hash; the weight of a step past 10 is 0, there
-#: negative; the idf's logarithm is of sessions, there of the distinct clicks of all sessions; sessions longer
-#: than 99.5 % of all are used, there they are no neighbours. What that makes is measured in
+#: Serenade 0.3.1 in this: ties go to the newer, there to the order of a hash; the weight of a step past 10
+#: is 0, there negative; the idf's logarithm is of sessions, there of the distinct clicks of all sessions;
+#: sessions longer than 99.5 % of all are used, there they are no neighbours. What that makes is measured in
 #: tests/acceptance/test_serenade.py.
 VMIS: Final = ScoringParameters(
     name="vmis",

@@ -45,6 +45,7 @@ from core.kernel_codes import (
     R_NEIGHBOURS,
     R_POPULAR,
     R_POSITION_DECAY,
+    R_POWER,
     R_PRIOR,
     R_RECENCY_S,
     R_REMINDER,
@@ -98,20 +99,25 @@ class Scorer:
     Args:
         index: the index; it must not change during a call.
         parameters: of the method.
-        session_weight: (slots,) a weight for each slot of the index, for ``sampling = "weighted"``.
+        session_weight: (slots,) a weight for each slot of the index, for ``sampling = "weighted"``. Whatever
+            the sampling, the session in a slot that weighs minus infinity is never a candidate.
 
     Raises:
-        InvalidParameterError: the sampling goes by weights, and there are none, or not one for each slot.
+        InvalidParameterError: the sampling goes by weights and there are none, or there is not one for each
+            slot.
     """
 
     def __init__(
         self, index: SessionIndex, parameters: ScoringParameters, session_weight: Floats | None = None
     ) -> None:
-        if parameters.sampling == "weighted" and (
-            session_weight is None or len(session_weight) != index.slots
-        ):
+        if parameters.sampling == "weighted" and session_weight is None:
             raise InvalidParameterError(
                 f"sampling is weighted: session_weight needs a number for each of {index.slots} slots"
+            )
+        if session_weight is not None and len(session_weight) != index.slots:
+            raise InvalidParameterError(
+                f"session_weight has {len(session_weight)} numbers, "
+                f"expected one for each of {index.slots} slots"
             )
         self.index = index
         self.parameters = parameters
@@ -171,7 +177,7 @@ class Scorer:
         for number, (items, _) in enumerate(queries):
             if isinstance(items, str):
                 raise InvalidParameterError(
-                    f"the items of query {number} are {items!r}, expected a sequence of items: put it in a tuple"
+                    f"the items of query {number} are one text, {items!r}, expected a sequence of items"
                 )
         starts = np.zeros(len(queries) + 1, np.int64)
         np.cumsum([len(items) for items, _ in queries], out=starts[1:])
@@ -200,6 +206,7 @@ class Scorer:
             shared=np.empty(shape, np.int32),
             sessions=np.empty(shape, np.int32),
             count=np.empty(shape[0], np.int32),
+            scored=np.empty(shape[0], np.int32),
         )
         score_run(
             self.index.arrays,
@@ -278,7 +285,7 @@ def _times(given: Sequence[float]) -> Floats:
     if not good.all():
         at = int(np.argmin(good))
         raise InvalidParameterError(
-            f"query {at} has the time {times[at]}, expected seconds from -{MOST_SECONDS:g} to {MOST_SECONDS:g}"
+            f"query {at} has the time {times[at]}, expected -{MOST_SECONDS:g} to {MOST_SECONDS:g} seconds"
         )
     return times
 
@@ -327,6 +334,7 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         R_FURTHER: p.further_share,
         R_LENGTH_POWER: p.length_power,
         R_DAMPING: p.popularity_damping,
+        R_POWER: p.similarity_power,
     }.items():
         reals[place] = real
     return ints, reals

@@ -70,6 +70,7 @@ class Ranked(NamedTuple):
     shared: Int32s  # (q, n) the item that vouches for it; -1: none
     sessions: Int32s  # (q, n) how many sessions vouch for it
     count: Int32s  # (q,) items in each answer
+    scored: Int32s  # (q,) how many of them the method scored; the others fill a short answer
 
 
 @kernel
@@ -92,7 +93,7 @@ def score_run(
         ints: (INT_PARAMETERS,) the integer parameters.
         reals: (REAL_PARAMETERS,) the real parameters.
         tables: weights.
-        session_weight: (slots,) for the sampling ``weighted``; else empty.
+        session_weight: (slots,) for the sampling ``weighted``, and what must not be a candidate; or empty.
         queries: what is asked.
         popular: popularity now.
         ranked: out: the answers.
@@ -129,6 +130,7 @@ def score_run(
             )
         item, score = ranked.item[query], ranked.score[query]
         count = take_best(index, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)
+        ranked.scored[query] = count
         for place in range(count):
             scratch.rank[item[place]] = place + 1
         _explain(

@@ -113,6 +113,7 @@ SPACE: Final[dict[str, Choice | Range]] = {
     "length_power": Range(0.05, 1.0, off=0.0),
     "idf_similarity": Range(0.0, 4.0),
     "recency_s": Range(0.02, 20.0, log=True, off=0.0, of_span=True),
+    "similarity_power": Range(0.5, 3.0),
     "distance_decay": Range(0.3, 100, log=True, off=0.0),
     "before_weight": Range(0.0, 1.0),
     "idf_score": Range(0.05, 20, log=True, off=0.0),

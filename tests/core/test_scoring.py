@@ -46,6 +46,7 @@ made = st.builds(
     idf_similarity=st.sampled_from([0.0, 0.5, 1.0]),
     idf_of=st.sampled_from(["sessions", "clicks"]),
     recency_s=st.sampled_from([0.0, 3.0, 1000.0]),
+    similarity_power=st.sampled_from([0.5, 1.0, 2.0]),
     distance_decay=st.sampled_from([0.0, 2.0]),
     before_weight=st.sampled_from([0.0, 0.6, 1.0]),
     repeats=st.booleans(),

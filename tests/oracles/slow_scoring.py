@@ -18,11 +18,15 @@ class SlowScorer:
     Args:
         sessions: the held sessions as (items, end in seconds), oldest first.
         parameters: of the method.
-        weights: one for each session, for the sampling ``weighted``.
+        weights: one for each session, for the sampling ``weighted``; minus infinity: never a candidate.
+
+    Attributes:
+        scored: how many items of the last answer the method scored, before it was filled.
     """
 
     def __init__(self, sessions, parameters: ScoringParameters, weights=None) -> None:
         self.sessions, self.p, self.weights = sessions, parameters, weights
+        self.scored = 0
         self.holding, self.clicks = {}, {}
         for number, (items, _) in enumerate(sessions):
             for item in dict.fromkeys(items):
@@ -53,6 +57,7 @@ class SlowScorer:
             self.explained(item, scores[item], held, considered, seeds, distance)
             for item in self.ranked(scores, ())[: p.recommendations]
         ]
+        self.scored = len(answer)
         if not p.fill:
             return answer
         answer += self.fill_by_rules(answer, list(distance)[:1], barred)
@@ -91,6 +96,8 @@ class SlowScorer:
                 for number in reversed(self.holding[item][-p.sessions_per_item :]):
                     similarity[number] = similarity.get(number, 0.0) + weight[item]
                     shared[number] = shared.get(number, 0) + 1
+        if self.weights is not None:
+            similarity = {n: s for n, s in similarity.items() if self.weights[n] > -math.inf}
         if p.sample_size > 0 and p.sampling == "recent":
             similarity = {n: similarity[n] for n in sorted(similarity, reverse=True)[: p.sample_size]}
         elif p.sample_size > 0:
@@ -107,6 +114,8 @@ class SlowScorer:
                 similarity[number] *= len(items) ** -p.length_power
             if p.recency_s > 0:
                 similarity[number] *= math.exp(-max(0.0, time_s - end) / p.recency_s)
+            if p.similarity_power != 1:
+                similarity[number] **= p.similarity_power
         best = sorted(similarity, key=lambda n: (-similarity[n], -n))[: p.neighbours]
         return [(n, similarity[n]) for n in similarity if n in set(best)]
 

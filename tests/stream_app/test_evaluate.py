@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import EvaluationError, InvalidParameterError
-from core.params import PRESETS, ScoringParameters, preset
+from core.params import ScoringParameters
+from core.presets import PRESETS, preset
 from core.sessions import ClosedSession
 from stream_app.evaluate.holdout import Holdout, holdout
 from stream_app.evaluate.methods import (

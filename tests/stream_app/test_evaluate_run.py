@@ -8,7 +8,7 @@ import random
 import pytest
 
 from core.errors import EvaluationError, InvalidParameterError, NextclickError, SettingsError
-from core.params import preset
+from core.presets import preset
 from stream_app.docs import ROOT
 from stream_app.evaluate import all_sets
 from stream_app.evaluate.data import ReadOptions
