@@ -25,6 +25,10 @@ RULES: Final = 1
 POPULAR: Final = 2
 SESSION: Final = 3
 
+#: An item that scores at all scores this at least: one that every session holds has an idf of 0, and would be
+#: taken for one that nothing has scored yet.
+LEAST_SCORE: Final = 1e-300
+
 # Places in the integer parameters.
 P_N: Final = 0
 P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
@@ -44,7 +48,8 @@ P_FURTHER: Final = 14
 P_IDF_CLICKS: Final = 15
 P_BLENDS: Final = 16
 P_LINEAR: Final = 17
-INT_PARAMETERS: Final = 18
+P_FILL: Final = 18
+INT_PARAMETERS: Final = 19
 
 # Places in the real parameters.
 R_POSITION_DECAY: Final = 0
