@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s
+from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import kernel
 from core.ranking_kernels import ready_stamps, take_best
 from core.scratch import Scratch
@@ -48,7 +48,7 @@ def rank_popular(
         age += 1
         if age >= sessions and touched >= size:
             break
-        place, length = items_of(index, slot)
+        place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
         stamp += 1
         weight = weights[min(age, len(weights) - 1)]
         for step in range(length):
