@@ -7,6 +7,8 @@ room for that and is lost, until :func:`compact` moves all blocks down.
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.arrays import ARENA_TOP, FREE, GARBAGE, IndexArrays, Int32s, Int64s, Packed
 from core.compiled import inner_kernel, kernel
 from core.packed_kernels import entry_at, put_entry
@@ -54,12 +56,21 @@ def take_out(index: IndexArrays, item: int, slot: int) -> bool:
         at = _find_in_ring(index.arena, start, size, head, count, slot, newest, capacity)
         if at < 0:
             return False
+    place, last = (head + at) % size, (head + count - 1) % size
     if 2 * at < count:
-        _move_ring(index.arena, start, size, head, at, 0, -1)
+        if place < head:
+            _move_up(index.arena, start, start + place)
+            put_entry(index.arena, start, entry_at(index.arena, start + size - 1))
+            place = size - 1
+        _move_up(index.arena, start + head, start + place)
         head = head + 1 if head + 1 < size else 0
         index.posting_ring[item] = class_of(index, item) << 24 | head
     else:
-        _move_ring(index.arena, start, size, head, at, count - 1, 1)
+        if place > last:
+            _move_down(index.arena, start + place, start + size - 1)
+            put_entry(index.arena, start + size - 1, entry_at(index.arena, start))
+            place = 0
+        _move_down(index.arena, start + place, start + last)
     index.posting_count[item] = count - 1
     if count > 1:
         return False
@@ -84,18 +95,26 @@ def _find_in_ring(
 
 
 @inner_kernel
-def _move_ring(arena: Packed, start: int, size: int, head: int, at: int, end: int, step: int) -> None:
-    """Overwrite the entry ``at`` with the next in the direction of ``step``, and so on up to ``end``."""
-    place = (head + at) % size
-    while at != end:
-        other = place + step
-        if other < 0:
-            other = size - 1
-        elif other == size:
-            other = 0
-        put_entry(arena, start + place, entry_at(arena, start + other))
-        place = other
-        at += step
+def _move_up(arena: Packed, begin: int, end: int) -> None:
+    """Move the entries ``begin`` up to ``end`` to the next place each, over the one at ``end``.
+
+    Each is written together with the byte above it, which is known: reading that back from what has just been
+    written would make the processor wait.
+    """
+    above = np.int64(arena[end]) & 0xFF000000
+    for place in range(end, begin, -1):
+        entry = entry_at(arena, place - 1)
+        arena[place] = above | entry
+        above = (entry & 0xFF) << 24
+
+
+@inner_kernel
+def _move_down(arena: Packed, begin: int, end: int) -> None:
+    """Move the entries behind ``begin`` up to ``end`` to the place before each, over the one at ``begin``."""
+    for place in range(begin, end - 1):
+        arena[place] = arena[place + 1]  # the byte above it is written right by the next
+    if begin < end:
+        put_entry(arena, end - 1, entry_at(arena, end))
 
 
 @inner_kernel

@@ -8,6 +8,7 @@ from typing import Final
 from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.compiled import inner_kernel
 from core.kernel_codes import (
+    LEAST_SCORE,
     P_FURTHER,
     R_FURTHER,
     R_NEIGHBOURS,
@@ -56,7 +57,7 @@ def divide_by_largest(scores: Floats, touched: Int32s, n_touched: int, share: fl
         largest = max(largest, scores[touched[at]])
     if largest > 0.0:
         for at in range(n_touched):
-            scores[touched[at]] = share * (scores[touched[at]] / largest)
+            scores[touched[at]] = max(share * (scores[touched[at]] / largest), LEAST_SCORE)
 
 
 @inner_kernel

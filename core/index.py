@@ -73,7 +73,7 @@ class SessionIndex:
         self.names: list[str] = []  # item id -> name
         self.ids: dict[str, int] = {}  # name -> item id
         self.max_items = max_items
-        self._free_ids: list[int] = []
+        self.free_ids: list[int] = []  # ids that no name has; the last is given next
 
     @property
     def sessions(self) -> int:
@@ -163,6 +163,16 @@ class SessionIndex:
             How many were removed: 0 for the empty name, which is nobody's.
         """
         return self._remove(self._identity("", visitor), all_of_visitor=True) if visitor else 0
+
+    def restore_names(self, names: Sequence[str], free_ids: Sequence[int]) -> None:
+        """Take over the names of the items that the arrays have; for :mod:`core.snapshot`.
+
+        Args:
+            names: by item id.
+            free_ids: those whose name means nothing.
+        """
+        self.names, self.free_ids, free = list(names), list(free_ids), set(free_ids)
+        self.ids = {name: item for item, name in enumerate(self.names) if item not in free}
 
     def _identity(self, session: str, visitor: str) -> np.uint64:
         keys = np.array([session_key(session)], np.int64), np.array([visitor_key(visitor)], np.uint64)
@@ -256,8 +266,8 @@ class SessionIndex:
         return np.array(ids, np.int32)
 
     def _new_id(self, name: str, given: Sequence[int]) -> int:
-        if self._free_ids:
-            new = self._free_ids.pop()
+        if self.free_ids:
+            new = self.free_ids.pop()
             self.names[new] = name
         elif len(self.names) == self.max_items:
             self._recycle(np.array(given, np.int32))
@@ -280,4 +290,4 @@ class SessionIndex:
             if self.ids.get(self.names[item]) == item:
                 del self.ids[self.names[item]]
                 self.names[item] = ""
-                self._free_ids.append(item)
+                self.free_ids.append(item)

@@ -25,6 +25,10 @@ RULES: Final = 1
 POPULAR: Final = 2
 SESSION: Final = 3
 
+#: An item that scores at all scores this at least: one that every session holds has an idf of 0, and would be
+#: taken for one that nothing has scored yet.
+LEAST_SCORE: Final = 1e-300
+
 # Places in the integer parameters.
 P_N: Final = 0
 P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
@@ -43,7 +47,8 @@ P_RULE_SESSIONS: Final = 13
 P_FURTHER: Final = 14
 P_IDF_CLICKS: Final = 15
 P_BLENDS: Final = 16
-INT_PARAMETERS: Final = 17
+P_FILL: Final = 17
+INT_PARAMETERS: Final = 18
 
 # Places in the real parameters.
 R_POSITION_DECAY: Final = 0

@@ -34,6 +34,11 @@ divided by the largest, times ``popular_share``. At last, where ``further_share`
 ``further_items`` items hands on its score times ``further_share`` to its followers, in proportion to their
 rules. Where all shares but the neighbours' are 0, scores are not divided.
 
+A score above 0 is 1e-300 at least, so that an item that every session holds is still one that scores.
+
+An answer that is still short is **filled**, unless ``fill`` is off: by the rules of the clicked item and of
+the best items found, then by the most popular items.
+
 idf of an item is ``ln(sessions in the index / its count)``, where its count is the sessions that hold it, or
 with ``idf_of = clicks`` its clicks in them.
 """
@@ -127,6 +132,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "rules": RULES,
     "idf_of": IDF_OF,
 }
+_SWITCHES: Final = ("repeats", "fill")
 
 
 class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -170,6 +176,8 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         popular_share: weight of plain popularity in the blend; 0: it only fills short answers.
         further_share: how much of a good item's score its followers get; 0 switches it off.
         further_items: best items whose rules are followed.
+        fill: fill a short answer by rules and popularity. Without it an answer has only what the method
+            itself scores, and may be empty.
         popularity_sessions: newest sessions of the index that popularity is counted over.
         popularity_half_life: age in sessions at which a session counts half for popularity.
 
@@ -213,22 +221,34 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     popular_share: float = 0.0
     further_share: float = 0.0
     further_items: int = 10
+    fill: bool = True
     popularity_sessions: int = 20_000
     popularity_half_life: float = 5000.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InvalidParameterError(f"name is {self.name!r}, expected a text")
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}, expected true or false")
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            # Written so that NaN is refused too.
-            if not isinstance(value, int | float) or not least <= value <= most:
-                raise InvalidParameterError(f"{name} is {value!r}, expected {least} to {most}")
+            whole = isinstance(least, int)
+            kinds = int if whole else int | float
+            # A truth value is an int to Python, and a mistake here. Written so that NaN is refused too.
+            if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+                kind = ", a whole number" if whole else ""
+                raise InvalidParameterError(f"{name} is {value!r}, expected {least} to {most}{kind}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise InvalidParameterError(
                     f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}"
                 )
         if self.idf_base == 0.0 and self.idf_score == 0.0:
-            raise InvalidParameterError("idf_base and idf_score are both 0, so that every score would be 0")
+            raise InvalidParameterError(
+                "idf_base and idf_score are both 0, so that every score would be 0: "
+                "set idf_base to 1 to score without idf"
+            )
         if not any(
             (self.neighbour_share, self.rule_share, self.reminder_share, self.popular_share),
         ):

@@ -39,9 +39,15 @@ VSKNN: Final = ScoringParameters(
 
 #: VMIS-kNN: Kersbergen, Sprangers and Schelter, "Serenade: low-latency session-based recommendation in
 #: e-commerce at scale", SIGMOD 2022, sections 3 and 4: the m newest sessions that share an item with the
-#: last L clicks; similarity sum of (position / length); the k most similar score 1 - 0.1 step times idf;
-#: the current item is left out. Settings of its toy set: m 500, k 500, L 2. Where its weight falls below 0
-#: (steps past 10), it is 0 here.
+#: last L clicks; similarity sum of (position / length), positions counted in clicks; the k most similar score
+#: (1 - 0.1 step) times similarity times ln(sessions / sessions of the item); the current item is left out,
+#: and nothing else is recommended, so an answer may be short. Settings of its toy set: m 500, k 500, L 2.
+#: m is both ``sessions_per_item`` and ``sample_size``; its "idf weighting" only multiplies all scores, and
+#: its 0 is ``idf_base=1, idf_score=0``. tests/oracles/slow_vmis.py is the same slowly. It differs from
+#: Serenade 0.3.1 in this: ties go to the newer, there to the order of a hash; the weight of a step past 10
+#: is 0, there negative; the idf's logarithm is of sessions, there of the distinct clicks of all sessions;
+#: sessions longer than 99.5 % of all are used, there they are no neighbours. What that makes is measured in
+#: tests/acceptance/test_serenade.py.
 VMIS: Final = ScoringParameters(
     name="vmis",
     exclude="current",
@@ -53,6 +59,7 @@ VMIS: Final = ScoringParameters(
     score_weight="linear",
     idf_base=0.0,
     idf_score=1.0,
+    fill=False,
 )
 
 #: STAN: Garg, Gupta, Malhotra, Vig and Shroff, "Sequence and time aware neighborhood for session-based

@@ -19,6 +19,7 @@ from core.kernel_codes import (
     P_ASSOCIATION,
     P_BLENDS,
     P_EXCLUDE,
+    P_FILL,
     P_FURTHER,
     P_IDF_CLICKS,
     P_K,
@@ -64,6 +65,9 @@ from core.weight_kernels import Tables
 #: Where a recommended item comes from.
 Source = Literal["neighbours", "rules", "popular", "session"]
 SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular", "session")
+
+#: Times of queries, seconds: in milliseconds they are 64-bit whole numbers.
+MOST_SECONDS: Final = 1e15
 
 #: A weight never falls to nothing, or an old session would look like none.
 _LEAST_WEIGHT: Final = 1e-300
@@ -140,7 +144,11 @@ class Scorer:
 
         Returns:
             For each query, up to ``parameters.recommendations`` items, best first: that many whenever as many
-            items are known that ``exclude`` allows. An empty list while the index is empty.
+            items are known that ``exclude`` allows, or without ``fill``, as many as the method scores. An
+            empty list while the index is empty.
+
+        Raises:
+            InvalidParameterError: a time is not a number of seconds, or a query's items are one string.
         """
         if not queries:
             return []
@@ -165,12 +173,18 @@ class Scorer:
     def numbered(self, queries: Sequence[tuple[Sequence[str], float]]) -> Queries:
         """The queries with the index's numbers of their items; -1 for items that it does not hold."""
         ids = self.index.ids
+        times = _times([time for _, time in queries])
+        for number, (items, _) in enumerate(queries):
+            if isinstance(items, str):
+                raise InvalidParameterError(
+                    f"the items of query {number} are one text, {items!r}, expected a sequence of items"
+                )
         starts = np.zeros(len(queries) + 1, np.int64)
         np.cumsum([len(items) for items, _ in queries], out=starts[1:])
         return Queries(
             items=np.array([ids.get(item, -1) for items, _ in queries for item in items], np.int32),
             starts=starts,
-            times=np.array([time for _, time in queries], np.float64),
+            times=times,
         )
 
     def rank(self, queries: Queries) -> Ranked:
@@ -258,6 +272,24 @@ def plain_popular(index: SessionIndex, size: int) -> list[str]:
     return [index.names[item] for item in best]
 
 
+def _times(given: Sequence[float]) -> Floats:
+    """Times of queries, seconds; they may be of any order and before 1970."""
+    try:
+        times = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            f"a query has a time that is no number, expected seconds: {error}"
+        ) from None
+    # Written so that NaN is refused too.
+    good = np.abs(times) <= MOST_SECONDS
+    if not good.all():
+        at = int(np.argmin(good))
+        raise InvalidParameterError(
+            f"query {at} has the time {times[at]}, expected -{MOST_SECONDS:g} to {MOST_SECONDS:g} seconds"
+        )
+    return times
+
+
 def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
     p = parameters
     ints = np.zeros(INT_PARAMETERS, np.int64)
@@ -279,6 +311,7 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         P_FURTHER: p.further_items,
         P_IDF_CLICKS: p.idf_of == "clicks",
         P_BLENDS: p.blends,
+        P_FILL: p.fill,
     }.items():
         ints[place] = value
     reals = np.zeros(REAL_PARAMETERS, np.float64)

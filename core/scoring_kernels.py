@@ -15,9 +15,11 @@ from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
 from core.compiled import inner_kernel, kernel
 from core.kernel_codes import (
+    LEAST_SCORE,
     NEIGHBOURS,
     P_BLENDS,
     P_EXCLUDE,
+    P_FILL,
     P_LAST,
     P_N,
     POPULAR,
@@ -146,7 +148,7 @@ def score_run(
         for at in range(touched):
             scratch.score[scratch.touched[at]] = 0.0
             scratch.seed[scratch.touched[at]] = 0
-        if count < ints[P_N]:
+        if ints[P_FILL] and count < ints[P_N]:
             count = _fill_by_rules(
                 index,
                 scratch,
@@ -160,18 +162,19 @@ def score_run(
                 ranked.shared[query],
                 ranked.sessions[query],
             )
-        count = _fill_by_popularity(
-            index,
-            scratch,
-            ints[P_N],
-            popular,
-            count,
-            item,
-            score,
-            ranked.source[query],
-            ranked.shared[query],
-            ranked.sessions[query],
-        )
+        if ints[P_FILL] and count < ints[P_N]:
+            count = _fill_by_popularity(
+                index,
+                scratch,
+                ints[P_N],
+                popular,
+                count,
+                item,
+                score,
+                ranked.source[query],
+                ranked.shared[query],
+                ranked.sessions[query],
+            )
         ranked.count[query] = count
         for place in range(count):
             scratch.rank[item[place]] = 0
@@ -227,6 +230,9 @@ def _weigh_items(
                 scratch.score[item] *= tables.damping[count]
             else:
                 scratch.score[item] *= float(count) ** -reals[R_DAMPING]
+    for at in range(touched):
+        item = scratch.touched[at]
+        scratch.score[item] = max(scratch.score[item], LEAST_SCORE)
 
 
 @inner_kernel

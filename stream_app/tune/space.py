@@ -143,6 +143,7 @@ FIXED: Final = frozenset(
         "idf_of",
         "repeats",
         "popular_share",
+        "fill",
         "popularity_sessions",
         "popularity_half_life",
     }

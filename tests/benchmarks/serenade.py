@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.presets import PRESETS, preset
+from core.presets import preset
 
 #: The settings: m (newest sessions of an item), k (neighbours), last clicks used, weight of the idf.
 SETTINGS: Final = {
@@ -56,12 +56,13 @@ def parameters(setting, exclude=None):
             exclude=exclude or "none",
         )
     m, k, last, idf = SETTINGS[setting]
-    name = "vmis" if "vmis" in PRESETS else "vsknn"
     return preset(
-        name,
+        "vmis",
         sessions_per_item=m,
+        sample_size=m,
         neighbours=k,
         last_clicks=last,
+        idf_base=0.0 if idf else 1.0,
         idf_score=float(idf),
         exclude=exclude or "current",
     )

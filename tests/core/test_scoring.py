@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
@@ -28,7 +29,7 @@ def closed(number, items, end_ms=None, **fields):
 
 decays = st.sampled_from([0.5, 2.0, 10.0])
 shares = st.sampled_from([0.0, 0.0, 0.4, 1.0])
-parameters = st.builds(
+made = st.builds(
     ScoringParameters,
     recommendations=st.integers(1, 8),
     exclude=st.sampled_from(EXCLUDES),
@@ -65,9 +66,12 @@ parameters = st.builds(
     popular_share=shares,
     further_share=shares,
     further_items=st.integers(1, 4),
+    fill=st.booleans(),
     popularity_sessions=st.integers(1, 10),
     popularity_half_life=st.sampled_from([1.0, 3.0]),
-) | st.sampled_from(list(PRESETS.values()))
+)
+bare_idf = made.map(lambda p: replace(p, idf_base=0.0, idf_score=p.idf_score or 1.0))
+parameters = made | bare_idf | st.sampled_from(list(PRESETS.values()))
 
 histories = st.lists(st.lists(ITEMS, min_size=1, max_size=7), max_size=30)
 queries = st.lists(st.lists(ITEMS | st.just("unknown"), max_size=8), min_size=1, max_size=4)
@@ -95,6 +99,7 @@ def test_an_answer_is_full_whenever_enough_items_are_known(history, asked, param
     index = SessionIndex(100)
     index.add(closed(n, items) for n, items in enumerate(history))
     known = {item for items in history for item in items}
+    params = replace(params, fill=True)
     for query, answer in zip(asked, Scorer(index, params).score([(q, 50.0) for q in asked]), strict=True):
         barred = {"none": set(), "current": set(query[-1:]), "session": set(query)}[params.exclude]
         items = [r.item for r in answer]
@@ -136,7 +141,7 @@ def test_reasons_name_the_shared_item_and_how_many_sessions_vouch(name):
     """Three sessions hold milk and bread, so bread is recommended with milk in 3 sessions."""
     index = SessionIndex(10)
     index.add([closed(n, ["milk", "bread"]) for n in range(3)] + [closed(3, ["nails", "hammer"])])
-    answer = Scorer(index, preset(name, exclude="session")).score([(("milk",), 10.0)])[0]
+    answer = Scorer(index, preset(name, exclude="session", fill=True)).score([(("milk",), 10.0)])[0]
     assert [(r.item, r.source, r.shared, r.sessions) for r in answer] == [
         ("bread", *REASONS[name]),
         ("hammer", "popular", None, 1),

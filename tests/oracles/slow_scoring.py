@@ -58,6 +58,8 @@ class SlowScorer:
             for item in self.ranked(scores, ())[: p.recommendations]
         ]
         self.scored = len(answer)
+        if not p.fill:
+            return answer
         answer += self.fill_by_rules(answer, list(distance)[:1], barred)
         taken = barred | {r.item for r in answer}
         for item, score in slow_popular(self.sessions, p, max(200, p.recommendations + len(query))):
@@ -140,11 +142,13 @@ class SlowScorer:
                 if place < anchor:
                     score *= p.before_weight
                 add(scores, item, score)
-        for item in scores:
+        for item, score in scores.items():
+            weighed = score
             if p.idf_score > 0 or p.idf_base != 1:
-                scores[item] *= p.idf_base + p.idf_score * self.idf(item)
+                weighed *= p.idf_base + p.idf_score * self.idf(item)
             if p.popularity_damping > 0:
-                scores[item] *= len(self.holding[item]) ** -p.popularity_damping
+                weighed *= len(self.holding[item]) ** -p.popularity_damping
+            scores[item] = max(weighed, 1e-300)
         if p.popularity_prior > 0 and neighbours:
             everywhere = slow_popular([(("all", *items), end) for items, end in self.sessions], p, 1)
             each = p.popularity_prior * (mass / len(neighbours)) / everywhere[0][1]
@@ -250,7 +254,7 @@ def add(scores, item, score):
 def shared_out(scores, share):
     """The scores from 0 to the share."""
     largest = max(scores.values(), default=0.0)
-    return {item: share * (score / largest) for item, score in scores.items()}
+    return {item: max(share * (score / largest), 1e-300) for item, score in scores.items()}
 
 
 def slow_popular(sessions, parameters, size):
