@@ -131,12 +131,12 @@ class WSKNN:
         scorer = self._scorer(wanted)
         rows = [query_items(session) for session in sessions]
         ranked = scorer.rank(self._queries(scorer.parameters, rows))
-        ends = (ranked.count if wanted.recommend_any else ranked.scored).tolist()
         answers = []
         for at, row in enumerate(rows):
-            scores = ranked.score[at, : ends[at]] * (wanted.scale / max(1, len(set(row))))
-            scores[ranked.scored[at] :] = 0.0
-            named = map(self._items.__getitem__, ranked.item[at, : ends[at]].tolist())
+            count = ranked.count[at]
+            scores = ranked.score[at, :count] * (wanted.scale / max(1, len(set(row))))
+            scores[ranked.scored[at] :] = 0.0  # what only fills the answer
+            named = map(self._items.__getitem__, ranked.item[at, :count].tolist())
             answers.append(list(zip(named, scores.tolist(), strict=True)))
         return answers
 

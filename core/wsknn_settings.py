@@ -124,6 +124,7 @@ class WsknnSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             position_weight=_POSITION[self.weighting_func],
             score_weight=_SCORE[self.ranking_strategy],
             exclude="none" if self.return_events_from_session else "session",
+            fill=self.recommend_any,
         )
 
     @property
