@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 from zlib import crc32
 
@@ -132,29 +132,32 @@ class WSKNN:
         rows = [query_items(session) for session in sessions]
         ranked = scorer.rank(self._queries(scorer.parameters, rows))
         answers = []
-        for at, row in enumerate(rows):
-            count = ranked.count[at]
-            scores = ranked.score[at, :count] * (wanted.scale / max(1, len(set(row))))
-            scores[ranked.scored[at] :] = 0.0  # what only fills the answer
-            named = map(self._items.__getitem__, ranked.item[at, :count].tolist())
-            answers.append(list(zip(named, scores.tolist(), strict=True)))
+        for row, items, scores, count, scored in zip(
+            rows,
+            ranked.item.tolist(),
+            ranked.score.tolist(),
+            ranked.count.tolist(),
+            ranked.scored.tolist(),
+            strict=True,
+        ):
+            scale = wanted.scale / max(1, len(set(row)))
+            given = [(self._items[items[place]], scores[place] * scale) for place in range(scored)]
+            given += [(self._items[items[place]], 0.0) for place in range(scored, count)]
+            answers.append(given)
         return answers
 
     def _queries(self, parameters: ScoringParameters, rows: list[list[Any]]) -> Queries:
         number = self._numbers.get
         try:
-            numbers = [np.array([number(item, -1) for item in row], np.int32) for row in rows]
+            items = np.array([number(item, -1) for row in rows for item in row], np.int32)
         except TypeError as error:
             raise SessionsError(f"the items of a session must be hashable: {error}") from None
-        starts = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=starts[1:])
-        # The time stands for the query in the hash of `random`: the same items, the same sample.
-        random = parameters.sampling == "random" and parameters.sample_size > 0
-        return Queries(
-            items=np.concatenate(numbers) if numbers else np.empty(0, np.int32),
-            starts=starts,
-            times=np.array([crc32(row.tobytes()) if random else 0 for row in numbers], np.float64),
-        )
+        starts = [0, *accumulate(map(len, rows))]
+        times = np.zeros(len(rows))
+        if parameters.sampling == "random" and parameters.sample_size > 0:
+            # The time stands for the query in the hash: the same items, the same sample.
+            times[:] = [crc32(items[begin:end].tobytes()) for begin, end in pairwise(starts)]
+        return Queries(items=items, starts=np.array(starts, np.int64), times=times)
 
     def _scorer(self, settings: WsknnSettings) -> Scorer:
         scorer = self._scorers.pop(settings, None)

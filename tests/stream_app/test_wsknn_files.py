@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
+from pathlib import Path
 
 import pytest
 import wsknn
@@ -11,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ReplayError, SessionsError
+from core.wsknn_settings import WsknnSettings
 from stream_app.wsknn import Sessions, fit, parse_flat_file
+
+ROOT = Path(__file__).resolve().parents[2]
 
 EVENTS = st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), st.integers(0, 99))
 FIELDS = {"session_index": 0, "product_index": 1, "time_index": 3}
@@ -95,3 +100,18 @@ def test_the_reading_can_be_watched(tmp_path):
     path.write_text("u,a,5,1\n" * 1000, encoding="utf-8")
     parse_flat_file(path, ",", **FIELDS, watch=lambda *told: seen.append(told))
     assert seen[-1] == (8000, 8000)
+
+
+def test_what_the_document_shows_is_so():
+    """The Python in docs/coming-from-wsknn.md runs, and its assertions hold."""
+    text = (ROOT / "docs" / "coming-from-wsknn.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})  # noqa: S102 -- our own document
+
+
+def test_the_document_names_every_setting():
+    """Each is in backquotes in docs/coming-from-wsknn.md."""
+    text = (ROOT / "docs" / "coming-from-wsknn.md").read_text(encoding="utf-8")
+    assert [name for name in WsknnSettings.__struct_fields__ if f"`{name}`" not in text] == []
