@@ -17,7 +17,7 @@ def _read_session(index, slot, out):
     place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
     for step in range(length):
         out[step] = item_at(index.pool, place + step)
-    return length, end_of(index, slot)
+    return length, float(end_of(index.session_end, slot))
 
 
 @kernel
