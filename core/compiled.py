@@ -31,9 +31,13 @@ def inner_kernel(function: Function) -> Function:
     return cast("Function", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
-def inlined_kernel(function: Function) -> Function:
-    """Write a small function out where kernels call it.
+def accessor(function: Function) -> Function:
+    """Compile a function that only kernels call, and that is put into each of them where it is called.
 
-    A call that hands on all of the index's arrays takes longer (80 ns) than the function itself.
+    For functions of a few instructions that take the whole index: to hand that on in a call takes longer than
+    all that they do, and the compiler's own judgement of what is small differs from case to case.
     """
-    return cast("Function", njit(nogil=True, inline="always")(function))
+    return cast(
+        "Function",
+        njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function),
+    )

@@ -124,6 +124,8 @@ class Scorer:
                 f"session_weight has {len(session_weight)} numbers, "
                 f"expected one for each of {index.slots} slots"
             )
+        if parameters.idf_of == "clicks":
+            index.count_clicks()
         self.index = index
         self.parameters = parameters
         self._session_weight = np.empty(0) if session_weight is None else session_weight
