@@ -77,10 +77,8 @@ def latency(index, parameters, queries, options):
     scorer = Scorer(index, parameters)
     rounds, clock = options["rounds"], measure.CLOCKS[options["clock"]]
     found = []
-    for way in ("ranked", "answers"):
-        answer = getattr(scorer, {"ranked": "rank", "answers": "score"}[way], None)
-        if answer is None:
-            continue
+    ways = {"ranked": lambda asked: scorer.rank(scorer.numbered(asked)), "answers": scorer.score}
+    for way, answer in ways.items():
         empty = [((), queries[-1][1])] * 1000
         figures = {
             "way": way,

@@ -57,15 +57,19 @@ class PandasVsknn:
         self.sessions_of = {}
         self.items_of = {}
         self.time_of = {}
+        clicks = {}
         for session, (items, end_s) in enumerate(train):
-            numbers = {self.number_of.setdefault(item, len(self.number_of)) for item in items}
+            for item in items:
+                number = self.number_of.setdefault(item, len(self.number_of))
+                clicks[number] = clicks.get(number, 0) + 1
+            numbers = {self.number_of[item] for item in items}
             self.items_of[session] = numbers
             self.time_of[session] = end_s
             for number in numbers:
                 self.sessions_of.setdefault(number, set()).add(session)
         self.name_of = list(self.number_of)
         self.catalogue = np.arange(len(self.name_of))
-        self.idf = {item: math.log(len(train) / len(sessions)) for item, sessions in self.sessions_of.items()}
+        self.idf = {item: math.log(len(train) / count) for item, count in clicks.items()}
 
     def recommend(self, items, n=20):
         """The ``n`` best items."""
