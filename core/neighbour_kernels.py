@@ -31,7 +31,7 @@ from core.kernel_codes import (
     RECENT,
 )
 from core.posting_kernels import newest_posting, slot_at
-from core.ranking_kernels import ready_stamps
+from core.ranking_kernels import is_marked, ready_stamps
 from core.scratch import Scratch
 from core.session_kernels import age_of, capacity_of, end_of, held_sessions, item_at, items_of, newest_slot
 from core.weight_kernels import Tables, idf, position_weight, recency_weight, step_weight
@@ -305,15 +305,16 @@ def score_neighbours(
     decays, before, distance_decay = tables.distance, reals[R_BEFORE], reals[R_DISTANCE_DECAY]
     repeats, considered = ints[P_REPEATS] != 0, len(scratch.considered)
     candidate, similarity, back, held = scratch.candidate, scratch.similarity, scratch.back, scratch.shared
-    touched_items = scratch.touched
+    touched_items, marks = scratch.touched, scratch.marks
     ready_stamps(scratch.stamp, seen, kept)
     stamp = scratch.stamp[0]
     for at in range(kept):
         place, length = items_of(places, pool, pool_base, candidate[at])
         shared_place, anchor, shared = considered + 1, 0, np.uint64(0)
         for step in range(length):
-            in_query = place_of[item_at(pool, place + step)]
-            if in_query > 0:
+            item = item_at(pool, place + step)
+            if is_marked(marks, item):
+                in_query = place_of[item]
                 if in_query <= 64:
                     shared |= np.uint64(1) << np.uint64(in_query - 1)
                 if in_query <= shared_place:

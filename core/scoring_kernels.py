@@ -34,7 +34,7 @@ from core.kernel_codes import (
     SESSION,
 )
 from core.neighbour_kernels import find_neighbours, score_neighbours, weigh_query
-from core.ranking_kernels import ready_stamps, take_best
+from core.ranking_kernels import is_marked, mark, ready_stamps, take_best, unmark
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Scratch
 from core.session_kernels import held_sessions, item_at, items_of
@@ -188,6 +188,7 @@ def score_run(
         _bar(scratch, queries.items, begin, end, ints[P_EXCLUDE], 0)
         for at in range(n):
             scratch.place[scratch.considered[at]] = 0
+            unmark(scratch.marks, scratch.considered[at])
 
 
 @inner_kernel
@@ -201,6 +202,7 @@ def _consider(scratch: Scratch, items: Int32s, begin: int, end: int) -> int:
             scratch.distance[n] = end - 1 - at
             n += 1
             scratch.place[item] = n
+            mark(scratch.marks, item)
     return n
 
 
@@ -260,28 +262,38 @@ def _explain(
     An item that is itself in the query is vouched for by another where one can; ties go to the newer. An
     item that no neighbour holds was brought by a rule, or by the session itself, or by popularity.
     """
-    one = np.uint64(1)
+    zero, one, ranks_found = np.uint64(0), np.uint64(1), scratch.best
     places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
     candidate, shared, ranks = scratch.candidate, scratch.shared, scratch.rank
-    seen, votes_of = scratch.seen, scratch.votes
+    seen, votes_of, marks = scratch.seen, scratch.votes, scratch.marks
+    for at in range(n):
+        unmark(marks, scratch.considered[at])
+    for rank in range(count):
+        mark(marks, out_item[rank])
     ready_stamps(scratch.stamp, scratch.seen, kept)
     stamp = scratch.stamp[0]
     for at in range(kept):
         place, length = items_of(places, pool, base, candidate[at])
         stamp += 1
+        found = 0
         for step in range(length):
             item = item_at(pool, place + step)
-            rank = ranks[item]
-            if rank <= 0 or seen[item] == stamp:
-                continue
-            seen[item] = stamp
-            bits, bit = shared[at], (rank - 1) * REASON_ITEMS
-            while bits != np.uint64(0):
-                if bits & one:
-                    votes_of[bit] += 1
-                bits >>= one
-                bit += 1
+            if is_marked(marks, item) and seen[item] != stamp:
+                seen[item] = stamp
+                ranks_found[found] = ranks[item] - 1
+                found += 1
+        if found == 0:
+            continue
+        bits, bit = shared[at], 0
+        while bits != zero:
+            if bits & one:
+                for number in range(found):
+                    votes_of[ranks_found[number] * REASON_ITEMS + bit] += 1
+            bits >>= one
+            bit += 1
     scratch.stamp[0] = stamp
+    for rank in range(count):
+        unmark(marks, out_item[rank])
     for rank in range(count):
         item, best, most = out_item[rank], -1, 0
         in_query = scratch.place[item] - 1

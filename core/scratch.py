@@ -39,6 +39,7 @@ class Scratch(NamedTuple):
     seen: Int32s  # (I,) stamp of what was last seen to hold the item; never zeroed
     place: Int16s  # (I,) 1 + place of an item among the query's newest distinct items
     rank: Int16s  # (I,) 1 + place of an item in the answer; BARRED: must not be recommended
+    marks: UInt64s  # (I / 64 + 1,) a bit an item: in the query; later, in the answer
     touched: Int32s  # (I,) items with a score; not zeroed
     rule_score: Floats  # (I,)
     rule_touched: Int32s  # (I,) items with a rule score; not zeroed
@@ -79,6 +80,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         seen=cells["seen"],
         place=cells["place"],
         rank=cells["rank"],
+        marks=np.zeros(items // 64 + 1, np.uint64),
         touched=np.zeros(items, np.int32),
         rule_score=np.zeros(items, np.float64),
         rule_touched=np.zeros(items, np.int32),
