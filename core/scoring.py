@@ -104,7 +104,7 @@ class Scorer:
 
     Raises:
         InvalidParameterError: the sampling goes by weights and there are none, or there is not one for each
-            slot.
+            slot, or one is not a number.
     """
 
     def __init__(
@@ -119,6 +119,8 @@ class Scorer:
                 f"session_weight has {len(session_weight)} numbers, "
                 f"expected one for each of {index.slots} slots"
             )
+        if session_weight is not None and np.isnan(session_weight).any():
+            raise InvalidParameterError("a session_weight is not a number, expected one or minus infinity")
         self.index = index
         self.parameters = parameters
         self._session_weight = np.empty(0) if session_weight is None else session_weight

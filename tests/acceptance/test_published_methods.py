@@ -73,7 +73,7 @@ class Yoochoose:
                 )
 
     def lists(self, method):
-        """For each position: the record, our 50 items, and the scores of all that the method itself scores."""
+        """For each position: the record, our 50 items, and the scores of all that the method scores."""
         recorded = list(self.recorded(method))
         queries = [(one.query, one.time_s) for one in recorded]
         preset_ = preset(method, exclude="none", recommendations=50)
