@@ -134,13 +134,33 @@ def reserve(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
             block_class = class_of(index, item) + 1
             start = _take_block(index.arena, index.meta, block_class)
             if start < 0:
-                return BLOCK_SIZES[block_class]
+                return _places_needed(index, items, begin, end)
             old, size, head = block_of(index, item)
             _copy_ring(index.arena, old, size, head, start)
             _leave_block(index.arena, index.meta, old, block_class - 1)
             index.posting_start[item] = start
             index.posting_ring[item] = block_class << 24
-    return new if index.meta[ARENA_TOP] + new > len(index.arena) else 0
+    return _places_needed(index, items, begin, end) if index.meta[ARENA_TOP] + new > len(index.arena) else 0
+
+
+@inner_kernel
+def _places_needed(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
+    """The most places that a session with these items takes at the arena's top once blocks were compacted.
+
+    All of them, not those of the item that found no room: :func:`compact` cuts the blocks again that have
+    grown for the items before it, so asking for one item's room at a time might never come to an end.
+    """
+    places = 0
+    for at in range(begin, end):
+        count = index.posting_count[items[at]]
+        block_class = 0
+        while BLOCK_SIZES[block_class] < count:
+            block_class += 1
+        if count == 0:
+            places += BLOCK_SIZES[0]
+        elif count == BLOCK_SIZES[block_class]:
+            places += BLOCK_SIZES[block_class + 1]
+    return places
 
 
 @inner_kernel

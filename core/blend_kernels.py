@@ -10,16 +10,20 @@ from core.compiled import inner_kernel
 from core.kernel_codes import (
     LEAST_SCORE,
     P_FURTHER,
+    P_RULE_CLICKS,
     R_FURTHER,
     R_NEIGHBOURS,
     R_POPULAR,
     R_REMINDER,
     R_REMINDER_DECAY,
+    R_RULE_CLICK_DECAY,
+    R_RULE_SUPPORT,
     R_RULES,
 )
 from core.ranking_kernels import take_best
-from core.rules_kernels import add_rules
+from core.rules_kernels import add_rules, weight_of_seed
 from core.scratch import BARRED, Int16s, Scratch
+from core.weight_kernels import Tables
 
 #: Most popular items that the prior and the blend count.
 POPULAR_ITEMS: Final = 200
@@ -66,6 +70,7 @@ def blend(
     scratch: Scratch,
     ints: Int64s,
     reals: Floats,
+    tables: Tables,
     popular: Int32s,
     popular_score: Floats,
     items: Int32s,
@@ -77,7 +82,15 @@ def blend(
     """Add all that has a share to the neighbours' scores; return how many items are touched."""
     divide_by_largest(scratch.score, scratch.touched, touched, reals[R_NEIGHBOURS])
     if reals[R_RULES] > 0.0 and n > 0:
-        ruled = add_rules(index, scratch, ints, reals, scratch.considered[0], 1.0, 0)
+        ruled = 0
+        for at in range(n):
+            if scratch.distance[at] >= ints[P_RULE_CLICKS]:
+                break
+            item = scratch.considered[at]
+            weight = weight_of_seed(index, ints, reals, item) + reals[R_RULE_SUPPORT]
+            if weight > 0.0:  # else nothing ever followed it
+                factor = math.exp(-scratch.distance[at] / reals[R_RULE_CLICK_DECAY]) / weight
+                ruled = add_rules(index, scratch, ints, tables, item, factor, ruled)
         divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, reals[R_RULES])
         touched = _take_over(scratch, ruled, touched)
     if reals[R_REMINDER] > 0.0:
@@ -89,7 +102,7 @@ def blend(
         each = reals[R_POPULAR] / popular_score[0]
         touched = add_popular(scratch, popular, popular_score, each, touched)
     if reals[R_FURTHER] > 0.0:
-        touched = _go_further(index, scratch, ints, reals, touched)
+        touched = _go_further(index, scratch, ints, reals, tables, touched)
     return touched
 
 
@@ -108,13 +121,15 @@ def _take_over(scratch: Scratch, ruled: int, touched: int) -> int:
 
 
 @inner_kernel
-def _go_further(index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, touched: int) -> int:
+def _go_further(
+    index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, tables: Tables, touched: int
+) -> int:
     """Hand on part of the best items' scores to their followers, in proportion to their rules."""
     found = take_best(
         index, scratch.score, scratch.touched, touched, 0, ints[P_FURTHER], scratch.best, scratch.best_score
     )
     for place in range(found):
-        ruled = add_rules(index, scratch, ints, reals, scratch.best[place], 1.0, 0)
+        ruled = add_rules(index, scratch, ints, tables, scratch.best[place], 1.0, 0)
         handed_on = reals[R_FURTHER] * scratch.best_score[place]
         divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, handed_on)
         touched = _take_over(scratch, ruled, touched)

@@ -5,6 +5,7 @@ The tree::
     NextclickError
     ├── BadClickError          an input record that is not a click (data: it becomes a dead letter)
     ├── InvalidParameterError  a scoring or window parameter out of its range
+    ├── SessionsError          sessions given by a caller are not what core.wsknn learns or answers
     ├── SettingsError          a setting that is unknown, missing or out of its range
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
@@ -41,6 +42,10 @@ class BadClickError(NextclickError):
 
 class InvalidParameterError(NextclickError):
     """A scoring or window parameter is out of its range."""
+
+
+class SessionsError(NextclickError):
+    """Sessions given by a caller cannot be learnt or answered: their shape, their times, their length."""
 
 
 class SettingsError(NextclickError):

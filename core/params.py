@@ -22,13 +22,18 @@ times the share of the recent sessions that hold them: as if that many neighbour
 It steadies the answers while few sessions are known (additive smoothing towards the prior; Manning,
 Raghavan and Schuetze, "Introduction to Information Retrieval", 2008, section 12.2.2).
 
-**Rules**: an item's *followers* are the items that stand at most ``rule_steps`` clicks after it (``rules`` is
-``sequential``) or anywhere (``association``) in the newest ``rule_sessions`` sessions that hold it. A
-sequential rule weighs the sum of ``rule_weight`` of the distance over all such pairs of clicks, an
-association rule their number.
+**Rules** from an item to others are counted over all pairs of a click on it and another click in the newest
+``rule_sessions`` sessions that hold it. A pair weighs ``1 - rule_mix`` times the ``rule_weight`` of its
+distance where the other click comes after, at most ``rule_steps`` later (a sequential rule), plus
+``rule_mix`` divided by the session's clicks to the power ``rule_length_power`` (an association rule). With
+``rule_linear`` a click is also paired with itself, as an association.
 
 The **blend** divides the neighbours' scores by the largest of them and multiplies by ``neighbour_share``, and
-adds: the rules of the clicked item divided by the largest, times ``rule_share``; each click of the query,
+adds: the rules of the distinct items in the newest ``rule_clicks`` clicks, each item's times
+``exp(-distance / rule_click_decay)`` and divided by its sessions (``rule_sessions`` at most) plus
+``rule_support``, their sum divided by the largest, times ``rule_share``; with ``rule_linear`` not its
+sessions count but, for each of them, ``rule_mix`` divided by the square of its clicks, and ``1 - rule_mix``
+for each click on the item that another follows; each click of the query,
 ``reminder_share`` times ``exp(-distance / reminder_decay)``; the decayed popularity of the most popular items
 divided by the largest, times ``popular_share``. At last, where ``further_share`` is not 0, each of the best
 ``further_items`` items hands on its score times ``further_share`` to its followers, in proportion to their
@@ -86,9 +91,6 @@ EXCLUDES: Final[tuple[Exclude, ...]] = ("none", "current", "session")
 Sampling = Literal["recent", "random", "common", "weighted"]
 SAMPLINGS: Final[tuple[Sampling, ...]] = ("recent", "random", "common", "weighted")
 
-Rules = Literal["sequential", "association"]
-RULES: Final[tuple[Rules, ...]] = ("sequential", "association")
-
 IdfOf = Literal["sessions", "clicks"]
 IDF_OF: Final[tuple[IdfOf, ...]] = ("sessions", "clicks")
 
@@ -112,8 +114,13 @@ _RANGES: Final = {
     "popularity_prior": (0.0, 1e6),
     "neighbour_share": (0.0, 1000.0),
     "rule_share": (0.0, 1000.0),
+    "rule_mix": (0.0, 1.0),
+    "rule_length_power": (0.0, 2.0),
+    "rule_clicks": (1, 10_000),
+    "rule_click_decay": (1e-6, 1e9),
+    "rule_support": (0.0, 1e9),
     "rule_decay": (1e-6, 1e9),
-    "rule_steps": (1, 10_000),
+    "rule_steps": (1, 4000),
     "rule_sessions": (1, 100_000_000),
     "reminder_share": (0.0, 1000.0),
     "reminder_decay": (1e-6, 1e9),
@@ -129,10 +136,9 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "rule_weight": STEP_WEIGHTS,
     "exclude": EXCLUDES,
     "sampling": SAMPLINGS,
-    "rules": RULES,
     "idf_of": IDF_OF,
 }
-_SWITCHES: Final = ("repeats", "fill")
+_SWITCHES: Final = ("repeats", "rule_linear", "fill")
 
 
 class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -165,11 +171,18 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         popularity_damping: power of the item's sessions that its score is divided by; 0 switches it off.
         popularity_prior: how many average neighbours plain popularity weighs; 0 switches it off.
         neighbour_share: weight of the neighbours in the blend; 0: none are looked for.
-        rule_share: weight of the clicked item's rules in the blend; 0: they only fill short answers.
-        rules: ``sequential`` or ``association``.
+        rule_share: weight of the rules in the blend; 0: they only fill short answers.
+        rule_clicks: newest clicks of the query whose rules are in the blend.
+        rule_click_decay: clicks back at which the weight of an item's rules has fallen to 1/e.
+        rule_support: sessions that an item's rules are held against beyond its own, so that the rules of a
+            rare item weigh less.
+        rule_mix: 0: sequential rules; 1: association rules; between: some of both.
+        rule_linear: weigh the rules as the linear model SLIST does; see :data:`core.presets.SLIS`.
+        rule_length_power: power of a session's clicks that its association rules are divided by; of more
+            than 4095 clicks, those.
         rule_weight: of the distance of a sequential rule's clicks; see :data:`StepWeight`.
         rule_decay: steps after which an ``exponential`` rule weight has fallen to 1/e.
-        rule_steps: how many clicks after an item a sequential rule reaches; 1 to 10,000.
+        rule_steps: how many clicks after an item a sequential rule reaches; 1 to 4000.
         rule_sessions: newest sessions of an item that its rules are counted over.
         reminder_share: weight of an item that the query holds already, for each of its clicks.
         reminder_decay: clicks back at which that has fallen to 1/e.
@@ -211,7 +224,12 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     popularity_prior: float = 0.0
     neighbour_share: float = 1.0
     rule_share: float = 0.0
-    rules: Rules = "sequential"
+    rule_clicks: int = 1
+    rule_click_decay: float = 2.0
+    rule_support: float = 0.0
+    rule_mix: float = 0.0
+    rule_linear: bool = False
+    rule_length_power: float = 0.0
     rule_weight: StepWeight = "div"
     rule_decay: float = 2.0
     rule_steps: int = 10

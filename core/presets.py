@@ -133,7 +133,28 @@ AR: Final = ScoringParameters(
     name="ar",
     neighbour_share=0.0,
     rule_share=1.0,
-    rules="association",
+    rule_mix=1.0,
+    rule_sessions=_ALL,
+)
+
+#: SLIS: Choi, Kim, Lee, Shim and Lee, "Session-aware linear item-item models for session-based
+#: recommendation", WWW 2021, SLIST with the matrix to invert reduced to its diagonal: rules of all the
+#: session's items, association rules (alpha .8) and sequential ones, divided by the diagonal plus a
+#: regularisation. Without the inverse it learns with each session that closes; on the yoochoose slice and on
+#: diginetica it was no worse than with it (docs/comparisons.md).
+SLIS: Final = ScoringParameters(
+    name="slis",
+    neighbour_share=0.0,
+    rule_share=1.0,
+    rule_clicks=50,
+    rule_click_decay=2.0,
+    rule_support=2.0,
+    rule_mix=0.8,
+    rule_linear=True,
+    rule_length_power=1.0,
+    rule_weight="exponential",
+    rule_decay=1.0,
+    rule_steps=50,
     rule_sessions=_ALL,
 )
 
@@ -173,7 +194,7 @@ BASKETS: Final = ScoringParameters(
 )
 
 PRESETS: Final[dict[str, ScoringParameters]] = {
-    p.name: p for p in (VSKNN, VMIS, STAN, VSTAN, WSKNN, SR, AR, POP, SPOP, BASKETS)
+    p.name: p for p in (VSKNN, VMIS, STAN, VSTAN, WSKNN, SR, AR, SLIS, POP, SPOP, BASKETS)
 }
 
 

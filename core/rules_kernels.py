@@ -1,4 +1,4 @@
-"""Kernels of rules: what follows an item in the sessions that hold it.
+"""Kernels of rules: what stands in a session with an item, or after it; see :mod:`core.params`.
 
 No table of rules is kept: the posting lists have all that is needed, and an evicted session leaves nothing.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from core.arrays import Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
-from core.kernel_codes import P_ASSOCIATION, P_RULE, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_DECAY
+from core.kernel_codes import P_LINEAR, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_MIX
 from core.posting_kernels import newest_posting, slot_at
 from core.scratch import Scratch
 from core.session_kernels import item_at, items_of
-from core.weight_kernels import step_weight
+from core.weight_kernels import Tables
 
 
 @inner_kernel
@@ -19,7 +19,7 @@ def add_rules(
     index: IndexArrays,
     scratch: Scratch,
     ints: Int64s,
-    reals: Floats,
+    tables: Tables,
     seed: int,
     factor: float,
     touched: int,
@@ -31,24 +31,26 @@ def add_rules(
     Returns:
         How many items are in ``rule_touched``, of which there were ``touched`` before.
     """
-    pool = index.pool
+    pool, steps = index.pool, tables.step
     start, size, at, held = newest_posting(index, seed)
+    reach = min(ints[P_RULE_STEPS], len(steps) - 1)
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
         place, length = items_of(index, slot_at(index.arena, start + at))
         at = at - 1 if at > 0 else size - 1
+        pair = tables.pair[min(length, len(tables.pair) - 1)]
         for anchor in range(length):
             if item_at(pool, place + anchor) != seed:
                 continue
-            first, last = anchor + 1, min(length, anchor + 1 + ints[P_RULE_STEPS])
-            if ints[P_ASSOCIATION]:
-                first, last = 0, length
+            first = 0 if pair > 0.0 else anchor + 1
+            last = length if pair > 0.0 else min(length, anchor + 1 + reach)
             for step in range(first, last):
                 item = item_at(pool, place + step)
-                if step == anchor or scratch.rank[item] != 0:
+                if (step == anchor and not ints[P_LINEAR]) or scratch.rank[item] != 0:
                     continue
-                score = factor
-                if not ints[P_ASSOCIATION]:
-                    score *= step_weight(ints[P_RULE], step - anchor, reals[R_RULE_DECAY])
+                score = pair
+                if 0 < step - anchor <= reach:
+                    score += steps[step - anchor]
+                score *= factor
                 if score <= 0.0:
                     continue
                 if scratch.rule_score[item] == 0.0:
@@ -61,10 +63,29 @@ def add_rules(
 
 
 @inner_kernel
-def followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
+def weight_of_seed(index: IndexArrays, ints: Int64s, reals: Floats, seed: int) -> float:
+    """What an item's rules are divided by: its sessions, or the diagonal of the linear model."""
+    if not ints[P_LINEAR]:
+        return min(index.posting_count[seed], ints[P_RULE_SESSIONS])
+    mix, pool = reals[R_RULE_MIX], index.pool
+    start, size, at, held = newest_posting(index, seed)
+    weight = 0.0
+    for _ in range(min(held, ints[P_RULE_SESSIONS])):
+        place, length = items_of(index, slot_at(index.arena, start + at))
+        at = at - 1 if at > 0 else size - 1
+        weight += mix / (length * length)
+        for step in range(length - 1):
+            if item_at(pool, place + step) == seed:
+                weight += 1.0 - mix
+    return weight
+
+
+@inner_kernel
+def followers(index: IndexArrays, ints: Int64s, reals: Floats, seed: int, item: int) -> int:
     """How many of the seed's newest sessions have the rule from the seed to the item."""
-    pool = index.pool
-    reach = 1 << 30 if ints[P_ASSOCIATION] else ints[P_RULE_STEPS]
+    pool, mix = index.pool, reals[R_RULE_MIX]
+    linear = ints[P_LINEAR] and mix > 0.0
+    reach = 1 << 30 if mix > 0.0 else ints[P_RULE_STEPS]
     start, size, at, held = newest_posting(index, seed)
     sessions = 0
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
@@ -73,7 +94,7 @@ def followers(index: IndexArrays, ints: Int64s, seed: int, item: int) -> int:
         since = reach + 1  # clicks since the seed
         for step in range(length):
             here = item_at(pool, place + step)
-            if here == item and (since <= reach or (ints[P_ASSOCIATION] and item != seed)):
+            if here == item and (since <= reach or (mix > 0.0 and item != seed) or (linear and item == seed)):
                 sessions += 1
                 break
             since = 1 if here == seed else since + 1

@@ -16,7 +16,6 @@ from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.kernel_codes import (
     INT_PARAMETERS,
-    P_ASSOCIATION,
     P_BLENDS,
     P_EXCLUDE,
     P_FILL,
@@ -24,11 +23,13 @@ from core.kernel_codes import (
     P_IDF_CLICKS,
     P_K,
     P_LAST,
+    P_LINEAR,
     P_M,
     P_N,
     P_POSITION,
     P_REPEATS,
     P_RULE,
+    P_RULE_CLICKS,
     P_RULE_SESSIONS,
     P_RULE_STEPS,
     P_SAMPLE,
@@ -50,7 +51,11 @@ from core.kernel_codes import (
     R_RECENCY_S,
     R_REMINDER,
     R_REMINDER_DECAY,
+    R_RULE_CLICK_DECAY,
     R_RULE_DECAY,
+    R_RULE_LENGTH,
+    R_RULE_MIX,
+    R_RULE_SUPPORT,
     R_RULES,
     R_SCORE_DECAY,
     REAL_PARAMETERS,
@@ -306,13 +311,14 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         P_POSITION: POSITION_WEIGHTS.index(p.position_weight),
         P_SCORE: STEP_WEIGHTS.index(p.score_weight),
         P_REPEATS: p.repeats,
-        P_ASSOCIATION: p.rules == "association",
+        P_RULE_CLICKS: p.rule_clicks,
         P_RULE: STEP_WEIGHTS.index(p.rule_weight),
         P_RULE_STEPS: p.rule_steps,
         P_RULE_SESSIONS: p.rule_sessions,
         P_FURTHER: p.further_items,
         P_IDF_CLICKS: p.idf_of == "clicks",
         P_BLENDS: p.blends,
+        P_LINEAR: p.rule_linear,
         P_FILL: p.fill,
     }.items():
         ints[place] = value
@@ -330,6 +336,10 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         R_NEIGHBOURS: p.neighbour_share,
         R_RULES: p.rule_share,
         R_RULE_DECAY: p.rule_decay,
+        R_RULE_MIX: p.rule_mix,
+        R_RULE_CLICK_DECAY: p.rule_click_decay,
+        R_RULE_SUPPORT: p.rule_support,
+        R_RULE_LENGTH: p.rule_length_power,
         R_REMINDER: p.reminder_share,
         R_REMINDER_DECAY: p.reminder_decay,
         R_POPULAR: p.popular_share,
@@ -348,8 +358,22 @@ def _tables(parameters: ScoringParameters) -> Tables:
         distance=_table(lambda d: math.exp(-d / p.distance_decay), on=p.distance_decay > 0),
         length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
+        step=_table(lambda step: (1.0 - p.rule_mix) * _step_weight(p, max(step, 1)), on=True),
+        pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
         log=_table(lambda count: math.log(max(count, 1)), on=True),
     )
+
+
+def _step_weight(p: ScoringParameters, step: int) -> float:
+    """See :data:`core.params.StepWeight`."""
+    return {
+        "same": lambda: 1.0,
+        "linear": lambda: max(0.0, 1.0 - 0.1 * step),
+        "quadratic": lambda: 1.0 / (step * step),
+        "log": lambda: 1.0 / math.log10(step + 1.7),
+        "div": lambda: 1.0 / step,
+        "exponential": lambda: math.exp(-(step - 1) / p.rule_decay),
+    }[p.rule_weight]()
 
 
 def _table(weight: Callable[[int], float], *, on: bool) -> Floats:

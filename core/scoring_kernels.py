@@ -120,6 +120,7 @@ def score_run(
                 scratch,
                 ints,
                 reals,
+                tables,
                 popular.items,
                 popular.scores,
                 queries.items,
@@ -137,6 +138,7 @@ def score_run(
             index,
             scratch,
             ints,
+            reals,
             kept,
             n,
             count,
@@ -154,6 +156,7 @@ def score_run(
                 scratch,
                 ints,
                 reals,
+                tables,
                 n,
                 count,
                 item,
@@ -240,6 +243,7 @@ def _explain(
     index: IndexArrays,
     scratch: Scratch,
     ints: Int64s,
+    reals: Floats,
     kept: int,
     n: int,
     count: int,
@@ -293,7 +297,7 @@ def _explain(
         elif scratch.seed[item] > 0:
             seed = scratch.seed[item] - 1
             out_source[rank], out_shared[rank] = RULES, seed
-            out_sessions[rank] = followers(index, ints, seed, item)
+            out_sessions[rank] = followers(index, ints, reals, seed, item)
         else:
             out_source[rank] = SESSION if in_query >= 0 else POPULAR
             out_shared[rank], out_sessions[rank] = -1, index.posting_count[item]
@@ -305,6 +309,7 @@ def _fill_by_rules(
     scratch: Scratch,
     ints: Int64s,
     reals: Floats,
+    tables: Tables,
     n: int,
     count: int,
     out_item: Int32s,
@@ -318,7 +323,7 @@ def _fill_by_rules(
     own = 1 if n else 0
     for number in range(min(FILL_SEEDS, own + count)):
         seed = scratch.considered[0] if number < own else out_item[number - own]
-        touched = add_rules(index, scratch, ints, reals, seed, 1.0 / (number + 1), touched)
+        touched = add_rules(index, scratch, ints, tables, seed, 1.0 / (number + 1), touched)
     filled = take_best(
         index, scratch.rule_score, scratch.rule_touched, touched, count, ints[P_N], out_item, out_score
     )
@@ -326,7 +331,7 @@ def _fill_by_rules(
         seed = scratch.seed[out_item[place]] - 1
         scratch.rank[out_item[place]] = place + 1
         out_source[place], out_shared[place] = RULES, seed
-        out_sessions[place] = followers(index, ints, seed, out_item[place])
+        out_sessions[place] = followers(index, ints, reals, seed, out_item[place])
     for at in range(touched):
         scratch.rule_score[scratch.rule_touched[at]] = 0.0
         scratch.seed[scratch.rule_touched[at]] = 0

@@ -17,6 +17,8 @@ class Tables(NamedTuple):
     distance: Floats  # exp(-d / distance_decay); empty: no decay
     length: Floats  # clicks^-length_power
     damping: Floats  # sessions^-popularity_damping
+    step: Floats  # (1 - rule_mix) * rule_weight of the distance; the first is not used
+    pair: Floats  # rule_mix * clicks^-rule_length_power
     log: Floats  # ln(count); the first is not used
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from core.params import POSITION_WEIGHTS, RULES, STEP_WEIGHTS, ScoringParameters
+from core.params import POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
 
 
 class Trial(Protocol):
@@ -124,10 +124,15 @@ SPACE: Final[dict[str, Choice | Range]] = {
     "further_items": Range(3, 20, whole=True, when=lambda chosen: chosen["further_share"] > 0),
     "reminder_share": Range(0.005, 1.0, log=True, off=0.0),
     "reminder_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["reminder_share"] > 0),
-    "rules": Choice(RULES),
-    "rule_weight": Choice(STEP_WEIGHTS, when=lambda chosen: chosen["rules"] == "sequential"),
+    "rule_clicks": Range(1, 20, log=True, whole=True, when=lambda chosen: chosen["rule_share"] > 0),
+    "rule_click_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["rule_share"] > 0),
+    "rule_support": Range(0.3, 50, log=True, off=0.0, when=lambda chosen: chosen["rule_share"] > 0),
+    "rule_mix": Range(0.0, 1.0),
+    "rule_linear": Choice((False, True), when=lambda chosen: chosen["rule_share"] > 0),
+    "rule_length_power": Range(0.0, 1.5, when=lambda chosen: chosen["rule_mix"] > 0),
+    "rule_weight": Choice(STEP_WEIGHTS),
     "rule_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["rule_weight"] == "exponential"),
-    "rule_steps": Range(1, 20, log=True, whole=True, when=lambda chosen: chosen["rules"] == "sequential"),
+    "rule_steps": Range(1, 20, log=True, whole=True),
     "rule_sessions": Range(50, 5000, log=True, whole=True),
 }
 

@@ -82,6 +82,15 @@ def test_a_hot_item_gives_its_room_back():
     assert len(index.arrays.arena) <= 4096
 
 
+def test_sessions_that_make_hundreds_of_lists_grow_at_once_are_taken_in():
+    """Each session holds all 700 items, so each makes every posting list outgrow its block together."""
+    items = tuple(f"i{n}" for n in range(700))
+    index = SessionIndex(40)
+    assert [index.add([closed(f"0-{n}", items)]) for n in range(60)] == [1] * 60
+    assert (index.sessions, index.clicks, index.items) == (40, 28_000, 700)
+    assert set(index.arrays.posting_count[:700].tolist()) == {40}
+
+
 def test_bots_empty_and_endless_sessions_are_not_learnt():
     """Overlong, empty and larger than the bound are left out and counted as such."""
     index = SessionIndex(10)

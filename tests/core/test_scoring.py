@@ -56,7 +56,12 @@ made = st.builds(
     popularity_prior=st.sampled_from([0.0, 0.5, 10.0]),
     neighbour_share=st.sampled_from([1.0, 0.7]),
     rule_share=shares,
-    rules=st.sampled_from(["sequential", "association"]),
+    rule_clicks=st.integers(1, 5),
+    rule_click_decay=decays,
+    rule_support=st.sampled_from([0.0, 3.0]),
+    rule_linear=st.booleans(),
+    rule_mix=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+    rule_length_power=st.sampled_from([0.0, 1.0]),
     rule_weight=st.sampled_from(STEP_WEIGHTS),
     rule_decay=decays,
     rule_steps=st.integers(1, 4),
@@ -131,6 +136,7 @@ def test_no_queries_are_no_answers():
 REASONS = dict.fromkeys(PRESETS, ("neighbours", "milk", 3)) | {
     "sr": ("rules", "milk", 3),
     "ar": ("rules", "milk", 3),
+    "slis": ("rules", "milk", 3),
     "pop": ("popular", None, 3),
     "spop": ("popular", None, 3),
 }

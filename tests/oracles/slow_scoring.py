@@ -166,7 +166,13 @@ class SlowScorer:
         p, seeds = self.p, {}
         scores = shared_out(scores, p.neighbour_share)
         if p.rule_share > 0 and distance:
-            self.follow(next(iter(distance)), p.rule_share, scores, seeds, barred)
+            rules = {}
+            for item, d in distance.items():
+                weight = self.weight_of_seed(item) + p.rule_support
+                if d < p.rule_clicks and weight > 0:
+                    factor = math.exp(-d / p.rule_click_decay) / weight
+                    self.add_rules(rules, item, factor, barred, seeds)
+            take_over(scores, shared_out(rules, p.rule_share), seeds)
         if p.reminder_share > 0:
             for at, item in enumerate(recent):
                 if item in self.holding and item not in barred:
@@ -182,30 +188,44 @@ class SlowScorer:
     def follow(self, seed, share, scores, seeds, barred):
         """Add the rules of an item, the strongest weighing ``share``."""
         rules = {}
-        self.add_rules(rules, seed, 1.0, barred)
-        for item, score in shared_out(rules, share).items():
-            add(scores, item, score)
-            if item in scores:
-                seeds.setdefault(item, seed)
+        self.add_rules(rules, seed, 1.0, barred, seeds)
+        take_over(scores, shared_out(rules, share), seeds)
 
-    def add_rules(self, rules, seed, factor, left_out, seeds=None):
+    def add_rules(self, rules, seed, factor, left_out, seeds):
         """Add the rules of an item times a factor."""
         for number in reversed(self.holding[seed][-self.p.rule_sessions :]):
             for item, weight in self.rules_of(self.sessions[number][0], seed):
                 if item not in left_out:
-                    add(rules, item, factor * weight)
-                    if seeds is not None and item in rules:
+                    add(rules, item, weight * factor)
+                    if item in rules:
                         seeds.setdefault(item, seed)
+
+    def weight_of_seed(self, seed):
+        """What an item's rules are divided by."""
+        held = [self.sessions[n][0] for n in reversed(self.holding[seed][-self.p.rule_sessions :])]
+        if not self.p.rule_linear:
+            return len(held)
+        weight = 0.0
+        for items in held:
+            weight += self.p.rule_mix / (len(items) * len(items))
+            for item in items[:-1]:
+                weight += (1.0 - self.p.rule_mix) * (item == seed)
+        return weight
 
     def rules_of(self, items, seed):
         """All pairs of the seed with another click, and their weight."""
         p = self.p
+        pair = p.rule_mix * min(len(items), 4095) ** -p.rule_length_power
         for anchor in (i for i, item in enumerate(items) if item == seed):
-            if p.rules == "association":
-                yield from ((item, 1.0) for i, item in enumerate(items) if i != anchor)
-            else:
-                for step, item in enumerate(items[anchor + 1 : anchor + 1 + p.rule_steps], 1):
-                    yield item, step_weight(p.rule_weight, step, p.rule_decay)
+            for place, item in enumerate(items):
+                follows = 0 < place - anchor <= p.rule_steps
+                if (place != anchor or p.rule_linear) and (follows or pair > 0):
+                    weight = pair
+                    if follows:
+                        weight += (1.0 - p.rule_mix) * step_weight(
+                            p.rule_weight, place - anchor, p.rule_decay
+                        )
+                    yield item, weight
 
     def followers(self, seed, item):
         """How many of the seed's newest sessions have the rule."""
@@ -249,6 +269,14 @@ def add(scores, item, score):
     """Add to a score; what is nothing makes no entry."""
     if score > 0:
         scores[item] = scores.get(item, 0.0) + score
+
+
+def take_over(scores, rules, seeds):
+    """Add the rules' scores to the items'; what is too small to be one leaves no seed."""
+    for item, score in rules.items():
+        add(scores, item, score)
+        if item not in scores:
+            seeds.pop(item, None)
 
 
 def shared_out(scores, share):
