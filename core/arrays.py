@@ -71,7 +71,7 @@ class IndexArrays(NamedTuple):
     posting_start: UInt32s  # (I,) its block in the arena
     posting_ring: UInt32s  # (I,) upper 8 bits: class of the block; others: where its oldest entry is
     posting_count: Int32s  # (I,) sessions that hold the item
-    item_clicks: Int32s  # (I,) clicks on the item in all of them
+    item_clicks: Int32s  # (I,) clicks on the item in all of them; (0,): they are not counted
 
 
 def new_arrays(sessions: int, items: int) -> IndexArrays:
@@ -85,13 +85,13 @@ def new_arrays(sessions: int, items: int) -> IndexArrays:
         session_key=np.zeros(slots, np.uint64),
         session_place=np.zeros(slots // 4, np.int64),
         session_end=np.zeros(slots, np.uint32),
-        key_table=packed(packed_buffer(slots + slots // 7 + 8)),
+        key_table=packed(packed_buffer(slots + slots // 8 + 8)),
         pool=packed(packed_buffer(_LEAST_ENTRIES)),
         arena=packed(packed_buffer(_LEAST_ENTRIES)),
         posting_start=np.zeros(items, np.uint32),
         posting_ring=np.zeros(items, np.uint32),
         posting_count=np.zeros(items, np.int32),
-        item_clicks=np.zeros(items, np.int32),
+        item_clicks=np.zeros(0, np.int32),
     )
 
 

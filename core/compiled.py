@@ -29,3 +29,15 @@ def inner_kernel(function: Function) -> Function:
     It gets no way in from Python, which would take longer to compile than the function itself.
     """
     return cast("Function", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+
+
+def accessor(function: Function) -> Function:
+    """Compile a function that only kernels call, and that is put into each of them where it is called.
+
+    For functions of a few instructions that take the whole index: to hand that on in a call takes longer than
+    all that they do, and the compiler's own judgement of what is small differs from case to case.
+    """
+    return cast(
+        "Function",
+        njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function),
+    )

@@ -29,7 +29,7 @@ from core.errors import InvalidParameterError
 from core.identity import identities, session_key, visitor_key
 from core.sessions import ClosedSession
 from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
-from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, remove_sessions
+from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, count_clicks, remove_sessions
 
 #: A session of more clicks than this is not indexed.
 MAX_SESSION_CLICKS: Final = 10_000
@@ -167,6 +167,16 @@ class SessionIndex:
             How many were removed: 0 for the empty name, which is nobody's.
         """
         return self._remove(self._identity("", visitor), all_of_visitor=True) if visitor else 0
+
+    def count_clicks(self) -> None:
+        """Count the clicks on each item from now on; a scorer that weighs by them asks for it.
+
+        It takes four bytes an item, and once a walk through all that is held.
+        """
+        if not len(self.arrays.item_clicks):
+            size = len(self.arrays.posting_start)
+            self.arrays = self.arrays._replace(item_clicks=np.zeros(size, np.int32))
+            count_clicks(self.arrays)
 
     def restore_names(self, names: Sequence[str], free_ids: Sequence[int]) -> None:
         """Take over the names of the items that the arrays have; for :mod:`core.snapshot`.

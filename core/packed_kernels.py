@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import Packed
-from core.compiled import inner_kernel
+from core.compiled import accessor
 
 
-@inner_kernel
+@accessor
 def entry_at(entries: Packed, place: int) -> int:
     """The number at a place, 0 to 2**24 - 1."""
     return np.int64(entries[place]) & 0xFFFFFF
 
 
-@inner_kernel
+@accessor
 def put_entry(entries: Packed, place: int, number: int) -> None:
     """Write a number at a place; the byte after it, which is the next entry's, is left as it is."""
     entries[place] = (np.int64(entries[place]) & 0xFF000000) | number

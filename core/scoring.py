@@ -126,6 +126,8 @@ class Scorer:
             )
         if session_weight is not None and np.isnan(session_weight).any():
             raise InvalidParameterError("a session_weight is not a number, expected one or minus infinity")
+        if parameters.idf_of == "clicks":
+            index.count_clicks()
         self.index = index
         self.parameters = parameters
         self._session_weight = np.empty(0) if session_weight is None else session_weight
@@ -204,7 +206,9 @@ class Scorer:
         longest = max([1, *(end - begin for begin, end in pairwise(starts))])
         scratch = self._ready_scratch(longest)
         n = self.parameters.recommendations
-        items, scores = self.popular(max(POPULAR_ITEMS, n + longest))
+        # Enough to fill an answer whatever is excluded.
+        barred = {"none": 0, "current": 1, "session": longest}[self.parameters.exclude]
+        items, scores = self.popular(max(POPULAR_ITEMS, n + barred))
         shape = (len(queries.times), n)
         ranked = Ranked(
             item=np.empty(shape, np.int32),

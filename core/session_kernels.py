@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from core.arrays import DEAD, ESCAPE, FIRST, NEXT, POOL_BASE, IndexArrays, Packed
-from core.compiled import inner_kernel
+from core.compiled import accessor, inner_kernel
 from core.packed_kernels import entry_at
 
 
-@inner_kernel
+@accessor
 def held_sessions(index: IndexArrays) -> int:
     """How many sessions are held."""
     return index.meta[NEXT] - index.meta[FIRST] - index.meta[DEAD]
 
 
-@inner_kernel
+@accessor
 def is_held(index: IndexArrays, slot: int) -> bool:
     """Whether the session in a slot between the oldest and the newest is held, not removed."""
     return index.session_key[slot] != 0
 
 
-@inner_kernel
+@accessor
 def items_of(index: IndexArrays, slot: int) -> tuple[int, int]:
     """Where a session's items begin in the pool, for :func:`item_at`, and how many there are."""
     word = index.session_place[slot >> 2]
@@ -47,38 +47,38 @@ def _long_items_of(pool: Packed, place: int, codes: int, number: int) -> tuple[i
     return place, length
 
 
-@inner_kernel
+@accessor
 def item_at(pool: Packed, place: int) -> int:
     """The item at a place of the pool."""
     return entry_at(pool, place)
 
 
-@inner_kernel
+@accessor
 def end_of(index: IndexArrays, slot: int) -> float:
     """Time of a session's last click, whole seconds since 1970, 0 to 2**32 - 1."""
     return float(index.session_end[slot])
 
 
-@inner_kernel
+@accessor
 def capacity_of(index: IndexArrays) -> int:
     """How many slots there are."""
     return len(index.session_end)
 
 
-@inner_kernel
+@accessor
 def newest_slot(index: IndexArrays) -> int:
     """Slot of the newest session, which may have been removed since: for :func:`age_of` only."""
     return (index.meta[NEXT] - 1) % capacity_of(index)
 
 
-@inner_kernel
+@accessor
 def age_of(slot: int, newest: int, capacity: int) -> int:
     """How many sessions have come since the one in this slot; ``newest`` is :func:`newest_slot`."""
     age = newest - slot
     return age if age >= 0 else age + capacity
 
 
-@inner_kernel
+@accessor
 def clicks_of_item(index: IndexArrays, item: int) -> int:
     """How many clicks of the held sessions are on the item."""
     return index.item_clicks[item]

@@ -78,12 +78,12 @@ def with_room_in_arena(arrays: IndexArrays, need: int) -> IndexArrays:
 def with_room_for_items(arrays: IndexArrays) -> IndexArrays:
     """Room for some items more."""
     items = len(arrays.posting_start)
-    size = items + max(64, items // 16)
+    size = items + max(64, items // 32)
     return arrays._replace(
         posting_start=grown(arrays.posting_start, size),
         posting_ring=grown(arrays.posting_ring, size),
         posting_count=grown(arrays.posting_count, size),
-        item_clicks=grown(arrays.item_clicks, size),
+        item_clicks=grown(arrays.item_clicks, size if len(arrays.item_clicks) else 0),
     )
 
 

@@ -92,7 +92,8 @@ def add_sessions(
             item = items[at]
             put_entry(index.pool, place, item)
             place += 1
-            index.item_clicks[item] += 1
+            if len(index.item_clicks) > 0:
+                index.item_clicks[item] += 1
             push(index, item, slot)
         meta[POOL_TAIL] = place + meta[POOL_BASE]
         meta[CLICKS] += length
@@ -140,6 +141,17 @@ def remove_sessions(
     return removed, DONE, n_freed
 
 
+@kernel
+def count_clicks(index: IndexArrays) -> None:
+    """Count the clicks of the held sessions in ``item_clicks``, which is all zero."""
+    for number in range(index.meta[FIRST], index.meta[NEXT]):
+        slot = number % len(index.session_key)
+        if is_held(index, slot):
+            place, length = items_of(index, slot)
+            for step in range(place, place + length):
+                index.item_clicks[item_at(index.pool, step)] += 1
+
+
 @inner_kernel
 def _let_go(index: IndexArrays, at: int, freed: Int32s, n_freed: int) -> int:
     """Take the session at a place of the table out; its slot is dead until all older ones have left."""
@@ -148,7 +160,8 @@ def _let_go(index: IndexArrays, at: int, freed: Int32s, n_freed: int) -> int:
     place, length = items_of(index, slot)
     for step in range(place, place + length):
         item = item_at(index.pool, step)
-        index.item_clicks[item] -= 1
+        if len(index.item_clicks) > 0:
+            index.item_clicks[item] -= 1
         if take_out(index, item, slot):
             freed[n_freed] = item
             n_freed += 1

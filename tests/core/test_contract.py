@@ -83,7 +83,7 @@ def full(name, **changes):
     return preset(name, fill=True, **changes)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HISTORIES, QUERIES, ANY_PARAMETERS, st.integers(1, 25), st.lists(TIMES, min_size=4, max_size=4))
 def test_an_answer_is_right_for_any_input(history, asked, parameters, capacity, times):
     """Of any items, at any time, by any parameters: distinct, allowed, known, full, ranked, finite."""
@@ -109,7 +109,7 @@ def test_ends_of_any_order_are_answered_as_the_slow_twin_does(history, asked, pa
 
 @every_preset
 def test_nothing_known_gives_what_is_popular(name):
-    """An empty session and unknown items only get the most popular items; where nothing is filled, nothing."""
+    """An empty session and unknown items get the most popular items; where nothing is filled, nothing."""
     index = indexed([["a", "b"], ["b"], ["b", "c"]])
     for query in ((), ("unknown",), ("unknown",) * 3):
         (found,) = answers(index, full(name), [query])
@@ -189,11 +189,11 @@ def test_a_query_longer_than_any_bound(name):
 
 @every_preset
 def test_sessions_as_long_as_they_may_be(name):
-    """Ten thousand clicks on as many items, on one item and on three."""
+    """Ten thousand clicks on as many items; a thousand on one item, and on three."""
     long = [
         [f"i{n}" for n in range(MAX_SESSION_CLICKS)],
         ["i7"] * (MAX_SESSION_CLICKS // 10),
-        [f"i{n % 3}" for n in range(MAX_SESSION_CLICKS)],
+        [f"i{n % 3}" for n in range(MAX_SESSION_CLICKS // 10)],
         ["i7", "i9999"],
     ]
     index = indexed(long, 10)
@@ -258,7 +258,7 @@ def test_weights_that_are_no_numbers_are_refused():
     index = indexed([["a", "b"]])
     weights = np.zeros(index.slots)
     weights[-1] = math.nan
-    with pytest.raises(InvalidParameterError, match="session_weight .*not a number"):
+    with pytest.raises(InvalidParameterError, match=r"session_weight .*not a number"):
         Scorer(index, preset("vstan"), weights)
 
 
