@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import Floats, IndexArrays, Int64s
+from core.arrays import POOL_BASE, Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
 from core.kernel_codes import (
     COMMON,
+    P_IDF_CLICKS,
     P_K,
     P_M,
     P_POSITION,
@@ -32,8 +33,8 @@ from core.kernel_codes import (
 from core.posting_kernels import newest_posting, slot_at
 from core.ranking_kernels import ready_stamps
 from core.scratch import Scratch
-from core.session_kernels import age_of, capacity_of, end_of, item_at, items_of, newest_slot
-from core.weight_kernels import Tables, idf, position_weight, step_weight
+from core.session_kernels import age_of, capacity_of, end_of, held_sessions, item_at, items_of, newest_slot
+from core.weight_kernels import Tables, idf, position_weight, recency_weight, step_weight
 
 #: Whether candidates come in the order of age.
 AGES_RISE: Final = 1
@@ -44,13 +45,16 @@ AGES_MIX: Final = 0
 def weigh_query(
     index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, tables: Tables, n: int, clicks: int
 ) -> None:
-    """Put the weight in the similarity of each of the n considered items in ``scratch.weight``."""
+    """Weigh the n considered items: ``scratch.weight`` in the similarity, ``scratch.back`` in the score."""
+    log_held = math.log(max(held_sessions(index), 1))
+    counts = index.item_clicks if ints[P_IDF_CLICKS] else index.posting_count
     for at in range(n):
         item = scratch.considered[at]
         weight = position_weight(ints[P_POSITION], scratch.distance[at], clicks, reals[R_POSITION_DECAY])
         if reals[R_IDF_SIMILARITY] > 0.0:
-            weight *= max(0.0, idf(index, ints, tables.log, item)) ** reals[R_IDF_SIMILARITY]
+            weight *= idf(tables.log, log_held, counts[item]) ** reals[R_IDF_SIMILARITY]
         scratch.weight[at] = weight
+        scratch.back[at] = step_weight(ints[P_SCORE], scratch.distance[at] + 1, reals[R_SCORE_DECAY])
 
 
 @inner_kernel
@@ -85,25 +89,28 @@ def find_neighbours(
         ages = AGES_RISE if n == 1 else AGES_MIX
         if 0 < ints[P_SAMPLE] < found:
             found = _sample(index, scratch, ints, session_weight, found, time)
+    candidate, similarity = scratch.candidate, scratch.similarity
+    places, pool, base, ends = index.session_place, index.pool, index.meta[POOL_BASE], index.session_end
     if reals[R_LENGTH_POWER] > 0.0:
         for at in range(found):
-            length = items_of(index, scratch.candidate[at])[1]
+            length = items_of(places, pool, base, candidate[at])[1]
             if length < len(tables.length):
-                scratch.similarity[at] *= tables.length[length]
+                similarity[at] *= tables.length[length]
             else:
-                scratch.similarity[at] *= float(length) ** -reals[R_LENGTH_POWER]
+                similarity[at] *= float(length) ** -reals[R_LENGTH_POWER]
     if reals[R_RECENCY_S] > 0.0:
+        now = np.int64(math.floor(min(max(time, 0.0), 1e15)))
         for at in range(found):
-            age = max(0.0, time - end_of(index, scratch.candidate[at]))
-            scratch.similarity[at] *= math.exp(-age / reals[R_RECENCY_S])
-    if reals[R_POWER] != 1.0:
+            age = max(0, now - end_of(ends, candidate[at]))
+            similarity[at] *= recency_weight(tables.recency, age, reals[R_RECENCY_S])
+    if found > ints[P_K]:
         for at in range(found):
-            scratch.similarity[at] **= reals[R_POWER]
-    if found <= ints[P_K]:
-        return found
-    for at in range(found):
-        scratch.keys[at] = scratch.similarity[at]
-    return _keep(index, scratch, found, ints[P_K], ages)
+            scratch.keys[at] = similarity[at]
+        found = _keep(index, scratch, found, ints[P_K], ages)
+    if reals[R_POWER] != 1.0:  # it leaves the order as it is
+        for at in range(found):
+            similarity[at] **= reals[R_POWER]
+    return found
 
 
 @inner_kernel
@@ -203,7 +210,7 @@ def _sample(
         if ints[P_SAMPLING] == COMMON:
             scratch.keys[at] = float(scratch.shared[at])
         elif ints[P_SAMPLING] == RANDOM:
-            scratch.keys[at] = _hashed(end_of(index, slot), time)
+            scratch.keys[at] = _hashed(end_of(index.session_end, slot), time)
         else:
             scratch.keys[at] = session_weight[slot]
     return _keep(index, scratch, found, ints[P_SAMPLE], AGES_MIX)
@@ -294,12 +301,16 @@ def score_neighbours(
     """
     touched, mass = 0, 0.0
     place_of, rank, seen, score_of = scratch.place, scratch.rank, scratch.seen, scratch.score
-    pool, decays, before = index.pool, tables.distance, reals[R_BEFORE]
+    places, pool, pool_base = index.session_place, index.pool, index.meta[POOL_BASE]
+    decays, before, distance_decay = tables.distance, reals[R_BEFORE], reals[R_DISTANCE_DECAY]
+    repeats, considered = ints[P_REPEATS] != 0, len(scratch.considered)
+    candidate, similarity, back, held = scratch.candidate, scratch.similarity, scratch.back, scratch.shared
+    touched_items = scratch.touched
     ready_stamps(scratch.stamp, seen, kept)
     stamp = scratch.stamp[0]
     for at in range(kept):
-        place, length = items_of(index, scratch.candidate[at])
-        shared_place, anchor, shared = len(scratch.considered) + 1, 0, np.uint64(0)
+        place, length = items_of(places, pool, pool_base, candidate[at])
+        shared_place, anchor, shared = considered + 1, 0, np.uint64(0)
         for step in range(length):
             in_query = place_of[item_at(pool, place + step)]
             if in_query > 0:
@@ -307,16 +318,15 @@ def score_neighbours(
                     shared |= np.uint64(1) << np.uint64(in_query - 1)
                 if in_query <= shared_place:
                     shared_place, anchor = in_query, step
-        scratch.shared[at] = shared
-        step_back = scratch.distance[shared_place - 1] + 1
-        base = scratch.similarity[at] * step_weight(ints[P_SCORE], step_back, reals[R_SCORE_DECAY])
+        held[at] = shared
+        base = similarity[at] * back[shared_place - 1]
         mass += base
         if base <= 0.0:
             continue
         stamp += 1
         for step in range(length - 1, -1, -1):
             item = item_at(pool, place + step)
-            if seen[item] == stamp and not ints[P_REPEATS]:
+            if seen[item] == stamp and not repeats:
                 continue
             seen[item] = stamp
             if rank[item] != 0:
@@ -327,11 +337,11 @@ def score_neighbours(
                 if distance < len(decays):
                     score *= decays[distance]
                 else:
-                    score *= math.exp(-distance / reals[R_DISTANCE_DECAY])
+                    score *= math.exp(-distance / distance_decay)
             if step < anchor:
                 score *= before
             if score_of[item] == 0.0 and score > 0.0:
-                scratch.touched[touched] = item
+                touched_items[touched] = item
                 touched += 1
             score_of[item] += score
     scratch.stamp[0] = stamp

@@ -11,7 +11,8 @@ from core.compiled import accessor
 @accessor
 def entry_at(entries: Packed, place: int) -> int:
     """The number at a place, 0 to 2**24 - 1."""
-    return np.int64(entries[place]) & 0xFFFFFF
+    # An unsigned place is not looked at for being counted from the end.
+    return np.int64(entries[np.uint64(place)]) & 0xFFFFFF
 
 
 @accessor

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import FIRST, NEXT, Floats, IndexArrays, Int32s
+from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import kernel
 from core.ranking_kernels import ready_stamps, take_best
 from core.scratch import Scratch
@@ -55,7 +55,7 @@ def rank_popular(
         age += 1
         if age >= sessions and touched >= size:
             break
-        place, length = items_of(index, slot)
+        place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
         stamp += 1
         weight = weights[min(age, len(weights) - 1)]
         for step in range(length - 1, -1, -1):  # so that of equal scores the one touched first ranks first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.arrays import Floats, IndexArrays, Int32s
+from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import inner_kernel
 from core.posting_kernels import newest_session
 from core.session_kernels import age_of, capacity_of, item_at, items_of, newest_slot
@@ -20,7 +20,9 @@ def ready_stamps(stamp: Int32s, seen: Int32s, wanted: int) -> None:
 @inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
-    place, length = items_of(index, newest_session(index, item))
+    place, length = items_of(
+        index.session_place, index.pool, index.meta[POOL_BASE], newest_session(index, item)
+    )
     for step in range(length - 1, -1, -1):
         if item_at(index.pool, place + step) == item:
             return step

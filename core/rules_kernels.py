@@ -5,7 +5,7 @@ No table of rules is kept: the posting lists have all that is needed, and an evi
 
 from __future__ import annotations
 
-from core.arrays import Floats, IndexArrays, Int64s
+from core.arrays import POOL_BASE, Floats, IndexArrays, Int64s
 from core.compiled import inner_kernel
 from core.kernel_codes import P_LINEAR, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_MIX
 from core.posting_kernels import newest_posting, slot_at
@@ -31,13 +31,15 @@ def add_rules(
     Returns:
         How many items are in ``rule_touched``, of which there were ``touched`` before.
     """
-    pool, steps = index.pool, tables.step
+    places, pool, base, arena = index.session_place, index.pool, index.meta[POOL_BASE], index.arena
+    steps, pairs, linear = tables.step, tables.pair, ints[P_LINEAR] != 0
+    ranks, scores, seeds, touched_items = scratch.rank, scratch.rule_score, scratch.seed, scratch.rule_touched
     start, size, at, held = newest_posting(index, seed)
     reach = min(ints[P_RULE_STEPS], len(steps) - 1)
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        place, length = items_of(index, slot_at(index.arena, start + at))
+        place, length = items_of(places, pool, base, slot_at(arena, start + at))
         at = at - 1 if at > 0 else size - 1
-        pair = tables.pair[min(length, len(tables.pair) - 1)]
+        pair = pairs[min(length, len(pairs) - 1)]
         for anchor in range(length):
             if item_at(pool, place + anchor) != seed:
                 continue
@@ -45,7 +47,7 @@ def add_rules(
             last = length if pair > 0.0 else min(length, anchor + 1 + reach)
             for step in range(first, last):
                 item = item_at(pool, place + step)
-                if (step == anchor and not ints[P_LINEAR]) or scratch.rank[item] != 0:
+                if (step == anchor and not linear) or ranks[item] != 0:
                     continue
                 score = pair
                 if 0 < step - anchor <= reach:
@@ -53,12 +55,12 @@ def add_rules(
                 score *= factor
                 if score <= 0.0:
                     continue
-                if scratch.rule_score[item] == 0.0:
-                    scratch.rule_touched[touched] = item
+                if scores[item] == 0.0:
+                    touched_items[touched] = item
                     touched += 1
-                    if scratch.seed[item] == 0:
-                        scratch.seed[item] = seed + 1
-                scratch.rule_score[item] += score
+                    if seeds[item] == 0:
+                        seeds[item] = seed + 1
+                scores[item] += score
     return touched
 
 
@@ -67,11 +69,12 @@ def weight_of_seed(index: IndexArrays, ints: Int64s, reals: Floats, seed: int) -
     """What an item's rules are divided by: its sessions, or the diagonal of the linear model."""
     if not ints[P_LINEAR]:
         return min(index.posting_count[seed], ints[P_RULE_SESSIONS])
-    mix, pool = reals[R_RULE_MIX], index.pool
+    mix, arena = reals[R_RULE_MIX], index.arena
+    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
     start, size, at, held = newest_posting(index, seed)
     weight = 0.0
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        place, length = items_of(index, slot_at(index.arena, start + at))
+        place, length = items_of(places, pool, base, slot_at(arena, start + at))
         at = at - 1 if at > 0 else size - 1
         weight += mix / (length * length)
         for step in range(length - 1):
@@ -83,13 +86,14 @@ def weight_of_seed(index: IndexArrays, ints: Int64s, reals: Floats, seed: int) -
 @inner_kernel
 def followers(index: IndexArrays, ints: Int64s, reals: Floats, seed: int, item: int) -> int:
     """How many of the seed's newest sessions have the rule from the seed to the item."""
-    pool, mix = index.pool, reals[R_RULE_MIX]
+    mix, arena = reals[R_RULE_MIX], index.arena
+    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
     linear = ints[P_LINEAR] and mix > 0.0
     reach = 1 << 30 if mix > 0.0 else ints[P_RULE_STEPS]
     start, size, at, held = newest_posting(index, seed)
     sessions = 0
     for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        place, length = items_of(index, slot_at(index.arena, start + at))
+        place, length = items_of(places, pool, base, slot_at(arena, start + at))
         at = at - 1 if at > 0 else size - 1
         since = reach + 1  # clicks since the seed
         for step in range(length):

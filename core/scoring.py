@@ -364,8 +364,15 @@ def _tables(parameters: ScoringParameters) -> Tables:
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
         step=_table(lambda step: (1.0 - p.rule_mix) * _step_weight(p, max(step, 1)), on=True),
         pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
+        recency=_recency(p.recency_s),
         log=_table(lambda count: math.log(max(count, 1)), on=True),
     )
+
+
+def _recency(recency_s: float) -> Floats:
+    """See :func:`core.weight_kernels.recency_weight`."""
+    ages = [*range(4096), *range(0, 4096 * 4096, 4096)] if recency_s > 0 else []
+    return np.array([math.exp(-age / recency_s) for age in ages], np.float64)
 
 
 def _step_weight(p: ScoringParameters, step: int) -> float:

@@ -7,11 +7,12 @@ and posting lists from the newest, neighbours in the order in which they were fo
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.arrays import Floats, IndexArrays, Int32s, Int64s
+from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
 from core.compiled import inner_kernel, kernel
 from core.kernel_codes import (
@@ -20,6 +21,7 @@ from core.kernel_codes import (
     P_BLENDS,
     P_EXCLUDE,
     P_FILL,
+    P_IDF_CLICKS,
     P_LAST,
     P_N,
     POPULAR,
@@ -35,7 +37,7 @@ from core.neighbour_kernels import find_neighbours, score_neighbours, weigh_quer
 from core.ranking_kernels import ready_stamps, take_best
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Scratch
-from core.session_kernels import item_at, items_of
+from core.session_kernels import held_sessions, item_at, items_of
 from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
@@ -220,22 +222,23 @@ def _weigh_items(
     index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, tables: Tables, touched: int
 ) -> None:
     """Multiply the neighbours' scores by what depends on how rare an item is."""
-    if reals[R_IDF_SCORE] > 0.0 or reals[R_IDF_BASE] != 1.0:
-        for at in range(touched):
-            item = scratch.touched[at]
-            rarity = max(0.0, idf(index, ints, tables.log, item))
-            scratch.score[item] *= reals[R_IDF_BASE] + reals[R_IDF_SCORE] * rarity
-    if reals[R_DAMPING] > 0.0:
-        for at in range(touched):
-            item = scratch.touched[at]
-            count = index.posting_count[item]
-            if count < len(tables.damping):
-                scratch.score[item] *= tables.damping[count]
-            else:
-                scratch.score[item] *= float(count) ** -reals[R_DAMPING]
+    by_idf = reals[R_IDF_SCORE] > 0.0 or reals[R_IDF_BASE] != 1.0
+    log_held, log, damping = math.log(max(held_sessions(index), 1)), tables.log, tables.damping
+    counts = index.item_clicks if ints[P_IDF_CLICKS] else index.posting_count
+    touched_items, scores, sessions = scratch.touched, scratch.score, index.posting_count
     for at in range(touched):
-        item = scratch.touched[at]
-        scratch.score[item] = max(scratch.score[item], LEAST_SCORE)
+        item = touched_items[at]
+        score = scores[item]
+        if by_idf:
+            rarity = idf(log, log_held, counts[item])
+            score *= reals[R_IDF_BASE] + reals[R_IDF_SCORE] * rarity
+        if reals[R_DAMPING] > 0.0:
+            count = sessions[item]
+            if count < len(damping):
+                score *= damping[count]
+            else:
+                score *= float(count) ** -reals[R_DAMPING]
+        scores[item] = max(score, LEAST_SCORE)
 
 
 @inner_kernel
@@ -258,21 +261,24 @@ def _explain(
     item that no neighbour holds was brought by a rule, or by the session itself, or by popularity.
     """
     one = np.uint64(1)
+    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
+    candidate, shared, ranks = scratch.candidate, scratch.shared, scratch.rank
+    seen, votes_of = scratch.seen, scratch.votes
     ready_stamps(scratch.stamp, scratch.seen, kept)
     stamp = scratch.stamp[0]
     for at in range(kept):
-        place, length = items_of(index, scratch.candidate[at])
+        place, length = items_of(places, pool, base, candidate[at])
         stamp += 1
         for step in range(length):
-            item = item_at(index.pool, place + step)
-            rank = scratch.rank[item]
-            if rank <= 0 or scratch.seen[item] == stamp:
+            item = item_at(pool, place + step)
+            rank = ranks[item]
+            if rank <= 0 or seen[item] == stamp:
                 continue
-            scratch.seen[item] = stamp
-            bits, bit = scratch.shared[at], (rank - 1) * REASON_ITEMS
+            seen[item] = stamp
+            bits, bit = shared[at], (rank - 1) * REASON_ITEMS
             while bits != np.uint64(0):
                 if bits & one:
-                    scratch.votes[bit] += 1
+                    votes_of[bit] += 1
                 bits >>= one
                 bit += 1
     scratch.stamp[0] = stamp

@@ -46,6 +46,7 @@ class Scratch(NamedTuple):
     considered: Int32s  # (Q,) the query's newest distinct items, newest first; not zeroed
     distance: Int32s  # (Q,) clicks from the newest click to each; not zeroed
     weight: Floats  # (Q,) of each in the similarity; not zeroed
+    back: Floats  # (Q,) of each in the score, where it is the newest shared; not zeroed
     cursor: npt.NDArray[np.int64]  # (Q, 5) posting lists that are being merged; not zeroed
     table_slot: Int32s  # (T,) 1 + slot of a candidate
     table_similarity: Floats  # (T,) not zeroed
@@ -85,6 +86,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         considered=np.zeros(queried, np.int32),
         distance=np.zeros(queried, np.int32),
         weight=np.zeros(queried, np.float64),
+        back=np.zeros(queried, np.float64),
         cursor=np.zeros((queried, 5), np.int64),
         table_slot=np.zeros(table, np.int32),
         table_similarity=np.zeros(table, np.float64),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.arrays import DEAD, ESCAPE, FIRST, NEXT, POOL_BASE, IndexArrays, Packed
+import numpy as np
+
+from core.arrays import DEAD, ESCAPE, FIRST, NEXT, IndexArrays, Int64s, Packed, UInt32s
 from core.compiled import accessor, inner_kernel
 from core.packed_kernels import entry_at
 
@@ -20,14 +22,22 @@ def is_held(index: IndexArrays, slot: int) -> bool:
 
 
 @accessor
-def items_of(index: IndexArrays, slot: int) -> tuple[int, int]:
-    """Where a session's items begin in the pool, for :func:`item_at`, and how many there are."""
-    word = index.session_place[slot >> 2]
-    place = (word - index.meta[POOL_BASE]) & 0xFFFFFFFF
+def items_of(places: Int64s, pool: Packed, base: int, slot: int) -> tuple[int, int]:
+    """Where a session's items begin in the pool, for :func:`item_at`, and how many there are.
+
+    Args:
+        places: ``session_place`` of the index.
+        pool: of the index.
+        base: ``meta[POOL_BASE]`` of the index. It is not the index that is handed on, because counting the
+            references to all its arrays would take longer than all the rest.
+        slot: of the session.
+    """
+    word = places[slot >> 2]
+    place = (word - base) & 0xFFFFFFFF
     codes = (word >> 32) & 0xFFFFFFFF
     # Is any of the four bytes 255? Adding 1 to its low seven bits then sets the high one, which was set.
     if ((codes & 0x7F7F7F7F) + 0x01010101) & codes & 0x80808080:
-        return _long_items_of(index.pool, place, codes, slot & 3)
+        return _long_items_of(pool, place, codes, slot & 3)
     shift = 8 * (slot & 3)
     before = codes & ((1 << shift) - 1)
     pairs = (before & 0x00FF00FF) + ((before >> 8) & 0x00FF00FF)
@@ -54,9 +64,9 @@ def item_at(pool: Packed, place: int) -> int:
 
 
 @accessor
-def end_of(index: IndexArrays, slot: int) -> float:
-    """Time of a session's last click, whole seconds since 1970, 0 to 2**32 - 1."""
-    return float(index.session_end[slot])
+def end_of(ends: UInt32s, slot: int) -> int:
+    """Time of a session's last click, whole seconds since 1970, 0 to 2**32 - 1; ``ends`` is the index's."""
+    return np.int64(ends[slot])
 
 
 @accessor
@@ -76,9 +86,3 @@ def age_of(slot: int, newest: int, capacity: int) -> int:
     """How many sessions have come since the one in this slot; ``newest`` is :func:`newest_slot`."""
     age = newest - slot
     return age if age >= 0 else age + capacity
-
-
-@accessor
-def clicks_of_item(index: IndexArrays, item: int) -> int:
-    """How many clicks of the held sessions are on the item."""
-    return index.item_clicks[item]

@@ -77,7 +77,7 @@ def add_sessions(
             return number, POOL_FULL, n_freed, length + 1
         if meta[NEXT] - meta[FIRST] == meta[MOST]:
             oldest = meta[FIRST] % capacity
-            if n_freed + items_of(index, oldest)[1] > len(freed):
+            if n_freed + items_of(index.session_place, index.pool, meta[POOL_BASE], oldest)[1] > len(freed):
                 return number, FREED_FULL, n_freed, 0
             at, _ = find_session(index.key_table, index.session_key, index.session_key[oldest], meta[SPILLED])
             n_freed = _let_go(index, at, freed, n_freed)
@@ -133,7 +133,9 @@ def remove_sessions(
                 slot += 1
         if at < 0:
             break
-        if n_freed + items_of(index, entry_at(table, at) - 1)[1] > len(freed):
+        if n_freed + items_of(index.session_place, index.pool, meta[POOL_BASE], entry_at(table, at) - 1)[
+            1
+        ] > len(freed):
             return removed, FREED_FULL, n_freed
         n_freed = _let_go(index, at, freed, n_freed)
         removed += 1
@@ -147,7 +149,7 @@ def count_clicks(index: IndexArrays) -> None:
     for number in range(index.meta[FIRST], index.meta[NEXT]):
         slot = number % len(index.session_key)
         if is_held(index, slot):
-            place, length = items_of(index, slot)
+            place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
             for step in range(place, place + length):
                 index.item_clicks[item_at(index.pool, step)] += 1
 
@@ -157,7 +159,7 @@ def _let_go(index: IndexArrays, at: int, freed: Int32s, n_freed: int) -> int:
     """Take the session at a place of the table out; its slot is dead until all older ones have left."""
     meta, capacity = index.meta, len(index.session_key)
     slot = entry_at(index.key_table, at) - 1
-    place, length = items_of(index, slot)
+    place, length = items_of(index.session_place, index.pool, meta[POOL_BASE], slot)
     for step in range(place, place + length):
         item = item_at(index.pool, step)
         if len(index.item_clicks) > 0:

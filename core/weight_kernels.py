@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from core.arrays import Floats, IndexArrays, Int64s
+from core.arrays import Floats
 from core.compiled import inner_kernel
-from core.kernel_codes import DIV, EXPONENTIAL, LINEAR, LOG, P_IDF_CLICKS, QUADRATIC, WSKNN
-from core.session_kernels import clicks_of_item, held_sessions
+from core.kernel_codes import DIV, EXPONENTIAL, LINEAR, LOG, QUADRATIC, WSKNN
 
 
 class Tables(NamedTuple):
@@ -19,6 +18,7 @@ class Tables(NamedTuple):
     damping: Floats  # sessions^-popularity_damping
     step: Floats  # (1 - rule_mix) * rule_weight of the distance; the first is not used
     pair: Floats  # rule_mix * clicks^-rule_length_power
+    recency: Floats  # exp(-s / recency_s) of s = 0 … 4095, then of s = 0, 4096, …; empty: no decay
     log: Floats  # ln(count); the first is not used
 
 
@@ -63,7 +63,21 @@ def log_of(log: Floats, count: int) -> float:
 
 
 @inner_kernel
-def idf(index: IndexArrays, ints: Int64s, log: Floats, item: int) -> float:
-    """Inverse document frequency of an item that the index holds: ln(sessions) - ln(count)."""
-    count = clicks_of_item(index, item) if ints[P_IDF_CLICKS] else index.posting_count[item]
-    return math.log(held_sessions(index)) - log_of(log, count)
+def idf(log: Floats, log_held: float, count: int) -> float:
+    """Inverse document frequency of an item that the index holds: ln(sessions) - ln(count), 0 at least.
+
+    ``log_held`` is ln(sessions), because a logarithm an item would be much of a query's time.
+    """
+    return max(0.0, log_held - log_of(log, count))
+
+
+@inner_kernel
+def recency_weight(recency: Floats, age_s: int, recency_s: float) -> float:
+    """exp(-age / recency_s), as the product of the weights of its 4096-second part and of the rest.
+
+    ``recency`` has the two tables, one after the other; an older age is computed.
+    """
+    coarse, fine = age_s >> 12, age_s & 4095
+    if coarse < 4096:
+        return recency[4096 + coarse] * recency[fine]
+    return math.exp(-(age_s - fine) / recency_s) * recency[fine]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.arrays import FIRST, NEXT
+from core.arrays import FIRST, NEXT, POOL_BASE
 from core.compiled import kernel
 from core.posting_kernels import newest_posting, slot_at
 from core.session_kernels import end_of, is_held, item_at, items_of
@@ -14,10 +14,10 @@ from core.session_kernels import end_of, is_held, item_at, items_of
 def _read_session(index, slot, out):
     if not is_held(index, slot):
         return -1, 0.0
-    place, length = items_of(index, slot)
+    place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
     for step in range(length):
         out[step] = item_at(index.pool, place + step)
-    return length, end_of(index, slot)
+    return length, float(end_of(index.session_end, slot))
 
 
 @kernel

@@ -113,11 +113,10 @@ class SlowScorer:
             if p.length_power > 0:
                 similarity[number] *= len(items) ** -p.length_power
             if p.recency_s > 0:
-                similarity[number] *= math.exp(-max(0.0, time_s - end) / p.recency_s)
-            if p.similarity_power != 1:
-                similarity[number] **= p.similarity_power
+                similarity[number] *= recency_weight(max(0, int(max(time_s, 0)) - int(end)), p.recency_s)
         best = sorted(similarity, key=lambda n: (-similarity[n], -n))[: p.neighbours]
-        return [(n, similarity[n]) for n in similarity if n in set(best)]
+        kept = [n for n in similarity if n in set(best)]
+        return [(n, similarity[n] ** p.similarity_power) for n in kept]
 
     def neighbour_scores(self, neighbours, distance, barred):
         """What the neighbours say of the items."""
@@ -310,6 +309,12 @@ def hashed(end, time_s):
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
     z ^= z >> 31
     return (z >> 11) / 9007199254740992.0
+
+
+def recency_weight(age_s, recency_s):
+    """exp(-age / recency_s) as the kernels have it: of the 4096-second part times of the rest."""
+    fine = age_s % 4096
+    return math.exp(-(age_s - fine) / recency_s) * math.exp(-fine / recency_s)
 
 
 def position_weight(kind, distance, n, decay):

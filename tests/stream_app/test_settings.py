@@ -311,7 +311,7 @@ some_settings = st.fixed_dictionaries(
                 "preset": st.sampled_from(sorted(PRESETS)),
                 "exclude": st.sampled_from(EXCLUDES),
                 "neighbours": st.integers(min_value=1, max_value=10**6),
-                "idf_score": st.floats(min_value=0, max_value=1000),
+                "idf_score": st.floats(min_value=0.01, max_value=1000),
                 "repeats": st.booleans(),
                 "name": names.filter(lambda name: len(name) <= 60),
             },
