@@ -134,6 +134,10 @@ class SessionIndex:
 
         Returns:
             How many were added.
+
+        Raises:
+            InvalidParameterError: the end of a session is not a number; or too many items, see the class.
+                Nothing of the batch is added.
         """
         batch = [s for s in sessions if not s.overlong and 0 < len(s.items) <= MAX_SESSION_CLICKS]
         return self._add(batch) if batch else 0
@@ -203,7 +207,7 @@ class SessionIndex:
         )
         starts = np.zeros(len(batch) + 1, np.int64)
         np.cumsum([len(s.items) for s in batch], out=starts[1:])
-        ends = np.array([min(max(s.end // 1000, 0), _LATEST_END_S) for s in batch], np.uint32)
+        ends = np.array([_end_s(s) for s in batch], np.uint32)
         return self._add_arrays(keys, self._ids([item for s in batch for item in s.items]), starts, ends)
 
     def add_numbered(self, items: Int32s, starts: Int64s, ends_s: Floats) -> int:
@@ -301,3 +305,13 @@ class SessionIndex:
                 del self.ids[self.names[item]]
                 self.names[item] = ""
                 self.free_ids.append(item)
+
+
+def _end_s(session: ClosedSession) -> int:
+    """The end of a session in whole seconds, the nearest that four bytes hold."""
+    try:
+        return int(min(max(session.end // 1000, 0), _LATEST_END_S))
+    except (TypeError, ValueError):  # a NaN, an infinity, a text
+        raise InvalidParameterError(
+            f"session {session.session!r} ends at {session.end!r}, expected milliseconds since 1970"
+        ) from None

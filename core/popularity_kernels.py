@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import kernel
 from core.ranking_kernels import ready_stamps, take_best
 from core.scratch import Scratch
 from core.session_kernels import capacity_of, held_sessions, is_held, item_at, items_of
+
+#: Up to here the best are inserted one by one; for more, all are sorted.
+INSERTED: Final = 2048
 
 
 @kernel
@@ -51,7 +58,7 @@ def rank_popular(
         place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
         stamp += 1
         weight = weights[min(age, len(weights) - 1)]
-        for step in range(length):
+        for step in range(length - 1, -1, -1):  # so that of equal scores the one touched first ranks first
             item = item_at(index.pool, place + step)
             if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):
                 continue
@@ -61,7 +68,14 @@ def rank_popular(
                 touched += 1
             scratch.score[item] += weight
     scratch.stamp[0] = stamp
-    count = take_best(index, scratch.score, scratch.touched, touched, 0, size, out_item, out_score)
+    if size <= INSERTED:
+        count = take_best(index, scratch.score, scratch.touched, touched, 0, size, out_item, out_score)
+    else:
+        count = min(size, touched)
+        order = np.argsort(-scratch.score[scratch.touched[:touched]], kind="mergesort")  # the stable one
+        for place in range(count):
+            out_item[place] = scratch.touched[order[place]]
+            out_score[place] = scratch.score[out_item[place]]
     for at in range(touched):
         scratch.score[scratch.touched[at]] = 0.0
     return count

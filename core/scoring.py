@@ -109,7 +109,7 @@ class Scorer:
 
     Raises:
         InvalidParameterError: the sampling goes by weights and there are none, or there is not one for each
-            slot.
+            slot, or one is not a number.
     """
 
     def __init__(
@@ -124,6 +124,8 @@ class Scorer:
                 f"session_weight has {len(session_weight)} numbers, "
                 f"expected one for each of {index.slots} slots"
             )
+        if session_weight is not None and np.isnan(session_weight).any():
+            raise InvalidParameterError("a session_weight is not a number, expected one or minus infinity")
         if parameters.idf_of == "clicks":
             index.count_clicks()
         self.index = index
@@ -204,7 +206,9 @@ class Scorer:
         longest = max([1, *(end - begin for begin, end in pairwise(starts))])
         scratch = self._ready_scratch(longest)
         n = self.parameters.recommendations
-        items, scores = self.popular(max(POPULAR_ITEMS, n + longest))
+        # Enough to fill an answer whatever is excluded.
+        barred = {"none": 0, "current": 1, "session": longest}[self.parameters.exclude]
+        items, scores = self.popular(max(POPULAR_ITEMS, n + barred))
         shape = (len(queries.times), n)
         ranked = Ranked(
             item=np.empty(shape, np.int32),
