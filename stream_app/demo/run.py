@@ -150,6 +150,7 @@ def demo_settings(options: DemoOptions, settings: Settings, folder: Path, broker
             "bootstrap_servers": options.broker if broker is None else broker.bootstrap,
             "exclude": options.exclude,
             "preset": "baskets",  # the order within a basket says nothing
+            "scoring": {},  # what was tuned for other data says nothing either
             "data_dir": folder / "worker",
             "cache_dir": settings.cache_dir.expanduser(),
             "metrics_host": HOST,

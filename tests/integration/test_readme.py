@@ -72,6 +72,10 @@ def test_no_command_is_left_out():
         f"{BIN} replay clicks.csv --dry-run",
         f"{BIN} replay clicks.csv --speed max --sort",
         f"{BIN} worker --print-settings",
+        f"{BIN} evaluate clicks.csv --methods blend,vstan,vsknn",
+        f"{BIN} tune clicks.csv --trials 20 --output tuned.toml",
+        f"{BIN} evaluate clicks.csv --params tuned.toml",
+        f"{BIN} worker --params tuned.toml",
     ]
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
@@ -126,6 +130,22 @@ def test_a_recording_is_shown_and_replayed(kafka, settings, tmp_path):
     variables = {"NEXTCLICK_BOOTSTRAP_SERVERS": kafka, "NEXTCLICK_CLICKS_TOPIC": settings.clicks_topic}
     assert "2 clicks would be sent" in run(f"{BIN} replay clicks.csv --dry-run", tmp_path, **variables)
     assert "2 clicks sent" in run(f"{BIN} replay clicks.csv --speed max --sort", tmp_path, **variables)
+
+
+def test_a_recording_is_evaluated_and_tuned_and_a_worker_takes_what_was_found(tmp_path):
+    """The commands from evaluate to the worker, on sessions in which each item leads to the next."""
+    rows = [
+        f"v{visitor},i{(visitor + step) % 30},{1700000000 + 3600 * visitor + 10 * step}"
+        for visitor in range(300)
+        for step in range(4)
+    ]
+    (tmp_path / "clicks.csv").write_text("visitor,item,time\n" + "\n".join(rows) + "\n")
+    table = run(f"{BIN} evaluate clicks.csv --methods blend,vstan,vsknn", tmp_path)
+    assert all(method in table for method in ("blend", "vstan", "vsknn"))
+    run(f"{BIN} tune clicks.csv --trials 20 --output tuned.toml", tmp_path)
+    assert "tuned" in run(f"{BIN} evaluate clicks.csv --params tuned.toml", tmp_path)
+    printed = json.loads(run(f"{BIN} worker --params tuned.toml --print-settings", tmp_path))
+    assert printed["scoring"]
 
 
 def test_the_local_kafka_starts_and_stops(tmp_path):
