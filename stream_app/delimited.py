@@ -41,7 +41,7 @@ class DelimitedTable(TextTable):
         super().__init__(source)
         self._quoted = delimiter is None
         self._ahead: deque[tuple[int, str] | BadLine] = deque()  # lines read in search of a closing quote
-        first = next(self._lines_of_text(), None)
+        first = next((entry for entry in self._lines_of_text() if not _is_empty(entry)), None)
         if not isinstance(first, tuple):
             why = f"line {first.line}: {first.reason}" if first else "all its lines are empty"
             raise ReplayError(f"the file {path} cannot be read from its first line on: {why}")
@@ -71,6 +71,8 @@ class DelimitedTable(TextTable):
 
     def _records(self) -> Iterator[tuple[int, list[str]] | BadLine]:
         for entry in self._lines_of_text():
+            if _is_empty(entry):  # within quotes it is part of the field
+                continue
             if isinstance(entry, BadLine):
                 yield entry
             elif self._quoted and '"' in entry[1]:
@@ -79,7 +81,7 @@ class DelimitedTable(TextTable):
                 yield entry[0], entry[1].removesuffix("\r").split(self._delimiter)
 
     def _lines_of_text(self) -> Iterator[tuple[int, str] | BadLine]:
-        """The lines that are not empty, decoded; those that were put back come first."""
+        """The lines, decoded; those that were put back come first."""
         while True:
             if self._ahead:
                 yield self._ahead.popleft()
@@ -96,8 +98,7 @@ class DelimitedTable(TextTable):
             except UnicodeDecodeError as error:
                 yield BadLine(line, f"not UTF-8: byte 0x{text[error.start]:02x} at byte {error.start + 1}")
                 continue
-            if decoded not in ("", "\r"):
-                yield line, decoded
+            yield line, decoded
 
     def _quoted_record(self, line: int, text: str) -> tuple[int, list[str]] | BadLine:
         """A record with quotes, which may go on in the next lines; a failed one costs its first line only."""
@@ -123,6 +124,10 @@ class DelimitedTable(TextTable):
             self._ahead.extendleft(reversed(taken))
             return BadLine(line, reason)
         return line, fields
+
+
+def _is_empty(entry: tuple[int, str] | BadLine) -> bool:
+    return not isinstance(entry, BadLine) and entry[1] in ("", "\r")
 
 
 def _without_quoted(text: str) -> str:

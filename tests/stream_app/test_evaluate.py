@@ -238,14 +238,14 @@ def test_an_unknown_method_names_the_nearest():
 
 def test_parameters_are_changed_by_value_or_by_text():
     """Whole numbers, numbers, switches and choices, as a command line gives them."""
-    changes = {"neighbours": "7", "position_decay": "0.5", "position_weight": "log", "cosine": "true"}
+    changes = {"neighbours": "7", "position_decay": "0.5", "position_weight": "log", "repeats": "true"}
     method = recommender("vsknn", changes=changes)
     assert method.parameters == preset(
         "vsknn",
         neighbours=7,
         position_decay=0.5,
         position_weight="log",
-        cosine=True,
+        repeats=True,
         exclude="none",
         recommendations=20,
     )
