@@ -7,6 +7,7 @@ often enough to meet every moment of a fetch.
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from faust.worker import Worker
 
@@ -31,7 +32,10 @@ def main() -> None:
                 app.consumer.stop_flow()
                 app.flow_control.suspend()
                 app.flow_control.clear()
-                await app.consumer.perform_seek()
+                try:
+                    await app.consumer.perform_seek()
+                except Exception as error:  # noqa: BLE001 -- one seek that comes too early must not be the last
+                    print(f"a seek failed: {error!r}", file=sys.stderr)  # noqa: T201 -- for who reads the test's log
                 app.flow_control.resume()
                 app.consumer.resume_flow()
 
