@@ -41,3 +41,8 @@ def accessor(function: Function) -> Function:
         "Function",
         njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function),
     )
+
+
+def as_written(function: Function) -> Function:
+    """A compiled function as the Python that it was written as, for what is computed once outside them."""
+    return cast("Function", vars(function).get("py_func", function))

@@ -29,6 +29,9 @@ SESSION: Final = 3
 #: taken for one that nothing has scored yet.
 LEAST_SCORE: Final = 1e-300
 
+#: Newest distinct items of a query that can be an answer's reason: a neighbour's are a word's bits.
+REASON_ITEMS: Final = 64
+
 # Places in the integer parameters.
 P_N: Final = 0
 P_EXCLUDE: Final = 1  # 0 none, 1 current, 2 session
@@ -41,15 +44,14 @@ P_POSITION: Final = 7
 P_SCORE: Final = 8
 P_REPEATS: Final = 9
 P_RULE_CLICKS: Final = 10
-P_RULE: Final = 11
-P_RULE_STEPS: Final = 12
-P_RULE_SESSIONS: Final = 13
-P_FURTHER: Final = 14
-P_IDF_CLICKS: Final = 15
-P_BLENDS: Final = 16
-P_LINEAR: Final = 17
-P_FILL: Final = 18
-INT_PARAMETERS: Final = 19
+P_RULE_STEPS: Final = 11
+P_RULE_SESSIONS: Final = 12
+P_FURTHER: Final = 13
+P_IDF_CLICKS: Final = 14
+P_BLENDS: Final = 15
+P_LINEAR: Final = 16
+P_FILL: Final = 17
+INT_PARAMETERS: Final = 18
 
 # Places in the real parameters.
 R_POSITION_DECAY: Final = 0
@@ -63,16 +65,14 @@ R_IDF_SCORE: Final = 7
 R_PRIOR: Final = 8
 R_NEIGHBOURS: Final = 9
 R_RULES: Final = 10
-R_RULE_DECAY: Final = 11
-R_REMINDER: Final = 12
-R_REMINDER_DECAY: Final = 13
-R_POPULAR: Final = 14
-R_FURTHER: Final = 15
-R_LENGTH_POWER: Final = 16
-R_DAMPING: Final = 17
-R_POWER: Final = 18
-R_RULE_MIX: Final = 19
-R_RULE_CLICK_DECAY: Final = 20
-R_RULE_SUPPORT: Final = 21
-R_RULE_LENGTH: Final = 22
-REAL_PARAMETERS: Final = 23
+R_REMINDER: Final = 11
+R_REMINDER_DECAY: Final = 12
+R_POPULAR: Final = 13
+R_FURTHER: Final = 14
+R_LENGTH_POWER: Final = 15
+R_DAMPING: Final = 16
+R_POWER: Final = 17
+R_RULE_MIX: Final = 18
+R_RULE_CLICK_DECAY: Final = 19
+R_RULE_SUPPORT: Final = 20
+REAL_PARAMETERS: Final = 21

@@ -28,6 +28,7 @@ from core.kernel_codes import (
     R_RECENCY_S,
     R_SCORE_DECAY,
     RANDOM,
+    REASON_ITEMS,
     RECENT,
 )
 from core.posting_kernels import newest_posting, slot_at
@@ -315,7 +316,7 @@ def score_neighbours(
             item = item_at(pool, place + step)
             if is_marked(marks, item):
                 in_query = place_of[item]
-                if in_query <= 64:
+                if in_query <= REASON_ITEMS:
                     shared |= np.uint64(1) << np.uint64(in_query - 1)
                 if in_query <= shared_place:
                     shared_place, anchor = in_query, step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.arrays import Floats, Int32s
 from core.blend_kernels import POPULAR_ITEMS
+from core.compiled import as_written
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.kernel_codes import (
@@ -28,7 +29,6 @@ from core.kernel_codes import (
     P_N,
     P_POSITION,
     P_REPEATS,
-    P_RULE,
     P_RULE_CLICKS,
     P_RULE_SESSIONS,
     P_RULE_STEPS,
@@ -52,8 +52,6 @@ from core.kernel_codes import (
     R_REMINDER,
     R_REMINDER_DECAY,
     R_RULE_CLICK_DECAY,
-    R_RULE_DECAY,
-    R_RULE_LENGTH,
     R_RULE_MIX,
     R_RULE_SUPPORT,
     R_RULES,
@@ -65,7 +63,7 @@ from core.popularity_kernels import rank_popular
 from core.scoring_kernels import Popular, Queries, Ranked, score_run
 from core.scratch import TABLE, Scratch, new_scratch
 from core.sessions import ClosedSession
-from core.weight_kernels import Tables
+from core.weight_kernels import Tables, step_weight
 
 #: Where a recommended item comes from.
 Source = Literal["neighbours", "rules", "popular", "session"]
@@ -202,8 +200,7 @@ class Scorer:
         Args:
             queries: numbers of items as of now; see :meth:`numbered`.
         """
-        starts = queries.starts.tolist()
-        longest = max([1, *(end - begin for begin, end in pairwise(starts))])
+        longest = int(np.diff(queries.starts).max(initial=1))
         scratch = self._ready_scratch(longest)
         n = self.parameters.recommendations
         # Enough to fill an answer whatever is excluded.
@@ -316,7 +313,6 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         P_SCORE: STEP_WEIGHTS.index(p.score_weight),
         P_REPEATS: p.repeats,
         P_RULE_CLICKS: p.rule_clicks,
-        P_RULE: STEP_WEIGHTS.index(p.rule_weight),
         P_RULE_STEPS: p.rule_steps,
         P_RULE_SESSIONS: p.rule_sessions,
         P_FURTHER: p.further_items,
@@ -339,11 +335,9 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
         R_PRIOR: p.popularity_prior,
         R_NEIGHBOURS: p.neighbour_share,
         R_RULES: p.rule_share,
-        R_RULE_DECAY: p.rule_decay,
         R_RULE_MIX: p.rule_mix,
         R_RULE_CLICK_DECAY: p.rule_click_decay,
         R_RULE_SUPPORT: p.rule_support,
-        R_RULE_LENGTH: p.rule_length_power,
         R_REMINDER: p.reminder_share,
         R_REMINDER_DECAY: p.reminder_decay,
         R_POPULAR: p.popular_share,
@@ -358,11 +352,12 @@ def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
 
 def _tables(parameters: ScoringParameters) -> Tables:
     p = parameters
+    rule_weight, kind = as_written(step_weight), STEP_WEIGHTS.index(p.rule_weight)
     return Tables(
         distance=_table(lambda d: math.exp(-d / p.distance_decay), on=p.distance_decay > 0),
         length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
-        step=_table(lambda step: (1.0 - p.rule_mix) * _step_weight(p, max(step, 1)), on=True),
+        step=_table(lambda step: (1.0 - p.rule_mix) * rule_weight(kind, max(step, 1), p.rule_decay), on=True),
         pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
         recency=_recency(p.recency_s),
         log=_table(lambda count: math.log(max(count, 1)), on=True),
@@ -373,18 +368,6 @@ def _recency(recency_s: float) -> Floats:
     """See :func:`core.weight_kernels.recency_weight`."""
     ages = [*range(4096), *range(0, 4096 * 4096, 4096)] if recency_s > 0 else []
     return np.array([math.exp(-age / recency_s) for age in ages], np.float64)
-
-
-def _step_weight(p: ScoringParameters, step: int) -> float:
-    """See :data:`core.params.StepWeight`."""
-    return {
-        "same": lambda: 1.0,
-        "linear": lambda: max(0.0, 1.0 - 0.1 * step),
-        "quadratic": lambda: 1.0 / (step * step),
-        "log": lambda: 1.0 / math.log10(step + 1.7),
-        "div": lambda: 1.0 / step,
-        "exponential": lambda: math.exp(-(step - 1) / p.rule_decay),
-    }[p.rule_weight]()
 
 
 def _table(weight: Callable[[int], float], *, on: bool) -> Floats:

@@ -30,6 +30,7 @@ from core.kernel_codes import (
     R_IDF_SCORE,
     R_NEIGHBOURS,
     R_PRIOR,
+    REASON_ITEMS,
     RULES,
     SESSION,
 )
@@ -42,9 +43,6 @@ from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
 FILL_SEEDS: Final = 10
-
-#: Newest distinct items of a query that can be an answer's reason.
-REASON_ITEMS: Final = 64
 
 
 class Queries(NamedTuple):

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Floats, Int32s
+from core.arrays import Floats, Int32s, Int64s, UInt64s
+from core.kernel_codes import REASON_ITEMS
 from core.params import ScoringParameters
 
 Int16s = npt.NDArray[np.int16]
-UInt64s = npt.NDArray[np.uint64]
 
 #: Distances, lengths and counts up to here have their weights in tables.
 TABLE: Final = 4096
@@ -48,17 +48,17 @@ class Scratch(NamedTuple):
     distance: Int32s  # (Q,) clicks from the newest click to each; not zeroed
     weight: Floats  # (Q,) of each in the similarity; not zeroed
     back: Floats  # (Q,) of each in the score, where it is the newest shared; not zeroed
-    cursor: npt.NDArray[np.int64]  # (Q, 5) posting lists that are being merged; not zeroed
+    cursor: Int64s  # (Q, 5) posting lists that are being merged; not zeroed
     table_slot: Int32s  # (T,) 1 + slot of a candidate
     table_similarity: Floats  # (T,) not zeroed
     table_shared: Int32s  # (T,) items that it shares with the query; not zeroed
     table_place: Int32s  # (C,) where in the table each candidate is; not zeroed
     candidate: Int32s  # (C,) slots; not zeroed
     similarity: Floats  # (C,) not zeroed
-    shared: UInt64s  # (C,) which of the query's newest 64 distinct items a neighbour holds; not zeroed
+    shared: UInt64s  # (C,) which of the query's newest REASON_ITEMS items a neighbour holds; not zeroed
     keys: Floats  # (C,) not zeroed
     spare: Floats  # (C,) not zeroed
-    votes: Int32s  # (n * 64,) neighbours with both items of a pair
+    votes: Int32s  # (n * REASON_ITEMS,) neighbours with both items of a pair
     best: Int32s  # (max(n, further items),) not zeroed
     best_score: Floats  # the same; not zeroed
     stamp: Int32s  # (1,) the last stamp given
@@ -99,7 +99,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         shared=np.zeros(candidates, np.uint64),
         keys=np.zeros(candidates, np.float64),
         spare=np.zeros(candidates, np.float64),
-        votes=np.zeros(64 * p.recommendations, np.int32),
+        votes=np.zeros(REASON_ITEMS * p.recommendations, np.int32),
         best=np.zeros(max(p.recommendations, p.further_items), np.int32),
         best_score=np.zeros(max(p.recommendations, p.further_items), np.float64),
         stamp=np.zeros(1, np.int32),

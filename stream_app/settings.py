@@ -24,6 +24,7 @@ from pydantic_settings import SettingsError as SourceError
 from core.errors import SettingsError
 from core.params import ScoringParameters
 from core.presets import PRESETS
+from core.sessions import WindowRules
 from stream_app.scoring_file import (
     DEFAULT_PRESET,
     FLAT_KEYS,
@@ -188,6 +189,15 @@ class Settings(BaseSettings):
     def idle_after_s(self) -> float:
         """Seconds without a click after which a partition is idle."""
         return self.gap_s + self.grace_s if self.idle_s is None else self.idle_s
+
+    def window_rules(self) -> WindowRules:
+        """The session window's parameters, for the worker and for whoever finds sessions in a file."""
+        return WindowRules(
+            gap_ms=round(self.gap_s * 1000),
+            grace_ms=round(self.grace_s * 1000),
+            future_ms=round(self.future_s * 1000),
+            max_clicks=self.max_clicks,
+        )
 
     def scoring_parameters(self) -> ScoringParameters:
         """The scorer's parameters: the preset, changed by ``scoring``, changed by the flat settings.

@@ -10,8 +10,19 @@ import typer
 
 from core.errors import InvalidParameterError
 from core.params import Exclude
-from core.sessions import WindowRules
-from stream_app.evaluate.data import FileFormat, Reading, ReadOptions
+from stream_app.cli.reading import (
+    ByGap,
+    ClickIdColumn,
+    ColumnNames,
+    Gap,
+    ItemColumn,
+    SessionColumn,
+    SessionFileFormat,
+    TimeColumn,
+    VisitorColumn,
+    read_options,
+)
+from stream_app.evaluate.data import Reading
 from stream_app.evaluate.methods import DEFAULT_METHODS
 from stream_app.settings import load_settings
 from stream_app.terminal.evaluation import EvaluationProgress, print_evaluation
@@ -105,46 +116,15 @@ def evaluate_command(
     index_sessions: Annotated[
         int | None, typer.Option(help="sessions held at most, as a worker would; default all", min=1)
     ] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", "--session-column", help="column of the session", metavar="COL")
-    ] = None,
-    visitor: Annotated[
-        str | None,
-        typer.Option(
-            "--visitor",
-            "--visitor-column",
-            help="column of the visitor; sessions are then found by the window",
-            metavar="COL",
-        ),
-    ] = None,
-    item: Annotated[
-        str | None, typer.Option("--item", "--item-column", help="column of the item", metavar="COL")
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(
-            "--time",
-            "--time-column",
-            help="column of the time, or columns: date+time, year+month+day",
-            metavar="COL",
-        ),
-    ] = None,
-    click_id: Annotated[
-        str | None, typer.Option("--id", help="column of the click's own identity", metavar="COL")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="names of the columns of files without a header, apart by commas", metavar="NAMES"),
-    ] = None,
-    file_format: Annotated[
-        FileFormat, typer.Option("--format", help="how the files are written; lines: one session a line")
-    ] = "auto",
-    by_gap: Annotated[
-        bool, typer.Option("--by-gap", help="find sessions by the window though there is a session column")
-    ] = False,
-    gap: Annotated[
-        float | None, typer.Option(help="in place of the setting gap_s, seconds", metavar="SECONDS")
-    ] = None,
+    session: SessionColumn = None,
+    visitor: VisitorColumn = None,
+    item: ItemColumn = None,
+    time: TimeColumn = None,
+    click_id: ClickIdColumn = None,
+    columns: ColumnNames = None,
+    file_format: SessionFileFormat = "auto",
+    by_gap: ByGap = False,
+    gap: Gap = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="picture of the hit rate: over the stream, or by clicks known", metavar="FILE"),
@@ -157,9 +137,6 @@ def evaluate_command(
     from stream_app.evaluate.run import Plan, evaluate, parse_settings  # noqa: PLC0415 -- numpy, not for --help
 
     settings = load_settings(config, gap_s=gap)
-    rules = WindowRules(
-        int(settings.gap_s * 1000), int(settings.grace_s * 1000), max_clicks=settings.max_clicks
-    )
     plan = Plan(
         train=train,
         test=test,
@@ -174,16 +151,16 @@ def evaluate_command(
         sessions=sessions,
         limit=limit,
         max_sessions=index_sessions,
-        reading=ReadOptions(
+        reading=read_options(
+            settings,
             file_format=file_format,
             session=session,
             visitor=visitor,
             item=item,
             time=time,
-            id=click_id,
-            names=_names(columns) if columns is not None else None,
+            click_id=click_id,
+            columns=columns,
             by_gap=by_gap,
-            rules=rules,
         ),
     )
     if plot is not None:

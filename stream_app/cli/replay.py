@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_app.cli.reading import ClickIdColumn, ColumnNames, column_names
 from stream_app.columns import Columns, guess_columns, other_visitors
 from stream_app.files import Format, open_table
 from stream_app.replay import MAX_SPEED, ReplayReport, dry_run, replay
@@ -87,16 +88,9 @@ def replay_command(
         str | None,
         typer.Option(help="column of the time, or columns: date+time, year+month+day", metavar="COL"),
     ] = None,
-    click_id: Annotated[
-        str | None, typer.Option("--id", help="column of the click's own identity", metavar="COL")
-    ] = None,
+    click_id: ClickIdColumn = None,
     action: Annotated[str | None, typer.Option(help="column of what was done", metavar="COL")] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="names of the columns of a file without a header, apart by commas", metavar="NAMES"
-        ),
-    ] = None,
+    columns: ColumnNames = None,
     file_format: Annotated[Format, typer.Option("--format", help="how FILE is written")] = "auto",
     speed: Annotated[
         str, typer.Option(help="times the recorded pace, or max: as fast as it goes", metavar="FLOAT|max")
@@ -118,8 +112,7 @@ def replay_command(
     """Read the options, replay, and print the report."""
     times = _speed(speed)
     settings = load_settings(config, clicks_topic=topic, bootstrap_servers=bootstrap_servers)
-    names = [name.strip() for name in columns.split(",")] if columns is not None else None
-    with open_table(file, file_format, names) as table:
+    with open_table(file, file_format, column_names(columns)) as table:
         chosen = guess_columns(
             table.columns, visitor=visitor, item=item, time=time, id=click_id, action=action
         )

@@ -13,8 +13,20 @@ import typer
 from core.errors import TuneError
 from core.params import Exclude
 from core.presets import PRESETS
-from core.sessions import ClosedSession, WindowRules
-from stream_app.evaluate.data import FileFormat, Reading, ReadOptions, read_sessions
+from core.sessions import ClosedSession
+from stream_app.cli.reading import (
+    ByGap,
+    ClickIdColumn,
+    ColumnNames,
+    Gap,
+    ItemColumn,
+    SessionColumn,
+    SessionFileFormat,
+    TimeColumn,
+    VisitorColumn,
+    read_options,
+)
+from stream_app.evaluate.data import Reading, ReadOptions, read_sessions
 from stream_app.scoring_file import DEFAULT_PRESET, known_preset, named, write_atomically
 from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
@@ -79,48 +91,15 @@ def tune(
     ] = "10%",
     max_queries: Annotated[int, typer.Option(help="queries at most, drawn by the seed", min=1)] = 20_000,
     jobs: Annotated[int, typer.Option(help="trials at a time; with more than 1 results vary", min=1)] = 1,
-    session: Annotated[
-        str | None, typer.Option("--session", "--session-column", help="column of the session", metavar="COL")
-    ] = None,
-    visitor: Annotated[
-        str | None,
-        typer.Option(
-            "--visitor",
-            "--visitor-column",
-            help="column of the visitor; sessions are then found by the window",
-            metavar="COL",
-        ),
-    ] = None,
-    item: Annotated[
-        str | None, typer.Option("--item", "--item-column", help="column of the item", metavar="COL")
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(
-            "--time",
-            "--time-column",
-            help="column of the time, or columns: date+time, year+month+day",
-            metavar="COL",
-        ),
-    ] = None,
-    click_id: Annotated[
-        str | None, typer.Option("--id", help="column of the click's own identity", metavar="COL")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="names of the columns of a file without a header, apart by commas", metavar="NAMES"
-        ),
-    ] = None,
-    file_format: Annotated[
-        FileFormat, typer.Option("--format", help="how TRAIN is written; lines: one session a line")
-    ] = "auto",
-    by_gap: Annotated[
-        bool, typer.Option("--by-gap", help="find sessions by the window though there is a session column")
-    ] = False,
-    gap: Annotated[
-        float | None, typer.Option(help="in place of the setting gap_s, seconds", metavar="SECONDS")
-    ] = None,
+    session: SessionColumn = None,
+    visitor: VisitorColumn = None,
+    item: ItemColumn = None,
+    time: TimeColumn = None,
+    click_id: ClickIdColumn = None,
+    columns: ColumnNames = None,
+    file_format: SessionFileFormat = "auto",
+    by_gap: ByGap = False,
+    gap: Gap = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings: the window, the cache")] = None,
     json_: Annotated[bool, typer.Option("--json", help="print the report as one JSON object")] = False,
 ) -> None:
@@ -135,21 +114,16 @@ def tune(
     from stream_app.tune.validation import Cut, Validation  # noqa: PLC0415 -- imports the kernels
 
     cut = Cut.parse(validation)
-    options = ReadOptions(
+    options = read_options(
+        settings,
         file_format=file_format,
         session=session,
         visitor=visitor,
         item=item,
         time=time,
-        id=click_id,
-        names=None if columns is None else [name.strip() for name in columns.split(",")],
+        click_id=click_id,
+        columns=columns,
         by_gap=by_gap,
-        rules=WindowRules(
-            gap_ms=round(settings.gap_s * 1000),
-            grace_ms=round(settings.grace_s * 1000),
-            future_ms=round(settings.future_s * 1000),
-            max_clicks=settings.max_clicks,
-        ),
     )
     began = clock.monotonic()
     with TuneProgress(quiet=json_) as progress:

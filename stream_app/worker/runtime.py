@@ -11,7 +11,6 @@ from core.errors import SettingsError
 from core.evaluation import Judge
 from core.index import SessionIndex
 from core.scoring import Scorer
-from core.sessions import WindowRules
 from core.step import Record
 from stream_app.index_feed import IndexFeed
 from stream_app.outbox import Outbox
@@ -27,16 +26,6 @@ logger = logging.getLogger(__name__)
 
 #: How often idle partitions and late sweeps are looked after, seconds.
 TICK_S: Final = 1.0
-
-
-def window_rules(settings: Settings) -> WindowRules:
-    """The window's parameters as the settings give them."""
-    return WindowRules(
-        gap_ms=round(settings.gap_s * 1000),
-        grace_ms=round(settings.grace_s * 1000),
-        future_ms=round(settings.future_s * 1000),
-        max_clicks=settings.max_clicks,
-    )
 
 
 def new_scorer(settings: Settings, index: SessionIndex) -> Scorer:
@@ -84,7 +73,7 @@ class Runtime:
         self._feed.task.add_done_callback(self._feed_ended)
         outbox = await Outbox.open(settings)
         answering = Answering(self._scorer, self._feed, Judge(settings.exclude), self.telemetry)
-        self._tools = Tools(settings, window_rules(settings), self._table, outbox, answering, self.telemetry)
+        self._tools = Tools(settings, settings.window_rules(), self._table, outbox, answering, self.telemetry)
         self._ticker = asyncio.create_task(self._tick(), name="tick")
 
     async def stop(self) -> None:
