@@ -1,6 +1,6 @@
 """Feeding the index from the sessions topic: all of it at the start, then as sessions close.
 
-The index changes only between two calls of the scorer: both run on the event loop, and neither yields.
+The feed is all that changes the index, and it does so when nobody reads it: :class:`IndexGuard`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 
 from core.index import SessionIndex
 from core.sessions import ClosedSession
+from stream_app.index_guard import IndexGuard
 from stream_app.kafka import end_offsets, new_log_reader, start
 from stream_app.settings import Settings
 
@@ -39,6 +40,7 @@ class IndexFeed:
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
         self._end_at_start = 0
+        self.guard = IndexGuard()
         self.offset = 0
         self.unreadable = 0
 
@@ -106,7 +108,8 @@ class IndexFeed:
         while True:
             fetched = await self._reader.getmany(timeout_ms=1000, max_records=MOST_AT_ONCE)
             for records in fetched.values():
-                self._take_in(records)
+                async with self.guard.changing():
+                    self._take_in(records)
             # An empty fetch says that the log is read up, also where its end is a marker without a record.
             (tp,) = self._reader.assignment()
             position = await self._reader.position(tp)
