@@ -19,7 +19,7 @@ from core.errors import StateError
 from core.index import SessionIndex
 
 #: Changes whenever what is written here, or what the arrays mean, changes.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _PACKED: Final = ("key_table", "pool", "arena")
 _BY_SLOT: Final = ("session_key", "session_end")
@@ -31,6 +31,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         offset: of the sessions topic, up to which the index has it.
+        mark: what the last record that the index took in is recognised by; empty where nobody asks.
         parameters: what the writer was run with, as far as it matters to the index.
         max_sessions: of the index.
         max_items: of the index.
@@ -39,6 +40,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     offset: int
+    mark: str
     parameters: dict[str, Any]
     max_sessions: int
     max_items: int
@@ -84,11 +86,12 @@ class Restoring:
         return self._index
 
 
-def header_of(index: SessionIndex, offset: int, parameters: Mapping[str, Any]) -> bytes:
+def header_of(index: SessionIndex, offset: int, parameters: Mapping[str, Any], mark: str = "") -> bytes:
     """The header of a snapshot of the index as it is."""
     return msgspec.json.encode(
         Header(
             offset=offset,
+            mark=mark,
             parameters=_plain(parameters),
             max_sessions=index.max_sessions,
             max_items=index.max_items,

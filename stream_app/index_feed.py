@@ -1,48 +1,60 @@
-"""Feeding the index from the sessions topic: all of it at the start, then as sessions close.
+"""Feeding the index from the sessions topic: from the newest snapshot on, then as sessions close.
 
-The feed is all that changes the index, and it does so when nobody reads it: :class:`IndexGuard`.
+The feed is all that changes the index, and it does so when nobody reads it: :class:`IndexGuard`. While it
+writes a snapshot, in a thread, it takes nothing in; clicks are answered meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from core.errors import TopicError
 from core.index import SessionIndex
 from core.sessions import ClosedSession
-from stream_app.index_guard import IndexGuard
-from stream_app.kafka import end_offsets, new_log_reader, start
+from stream_app.index_guard import IndexGuard, in_thread
+from stream_app.partition_log import PartitionLog
 from stream_app.settings import Settings
+from stream_app.snapshots import Snapshots, mark_of
+from stream_app.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
-#: Records that are taken in at once at most, so that the event loop is never held for long.
-MOST_AT_ONCE = 2000
+#: Sessions read at the start after which a snapshot is written at once: reading them took its time.
+MANY_AT_START: Final = 50_000
 
 _decoder = msgspec.json.Decoder(ClosedSession)
 
 
 class IndexFeed:
-    """Reads the one-partition sessions topic from its beginning into an index.
+    """Reads the one-partition sessions topic into an index.
 
     Args:
-        settings: the brokers and the topic.
-        index: to be fed.
+        settings: the brokers and the topic, the index's size, where and when snapshots are written.
+        telemetry: is told.
+
+    Attributes:
+        index: the index; empty until :meth:`start`, which may put another one in its place.
+        offset: of the sessions topic, up to which the index has it.
+        guard: lets others read the index.
     """
 
-    def __init__(self, settings: Settings, index: SessionIndex) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
         self._settings = settings
-        self._index = index
-        self._reader: Any = None
+        self._telemetry = telemetry
+        self._snapshots = Snapshots(settings, telemetry)
+        self._log: PartitionLog | None = None
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
-        self._end_at_start = 0
-        self.guard = IndexGuard()
+        self._begin = self._end_at_start = 0
+        self._mark = ""
+        self._unreadable = 0
+        self.index = SessionIndex(settings.index_sessions)
         self.offset = 0
-        self.unreadable = 0
+        self.guard = IndexGuard()
 
     @property
     def caught_up(self) -> bool:
@@ -52,25 +64,31 @@ class IndexFeed:
     @property
     def lag(self) -> int:
         """Records of the topic that the index has not taken in, as far as is known."""
-        if self._reader is None or not self._reader.assignment():
-            return 0
-        (tp,) = self._reader.assignment()
-        return max(0, (self._reader.highwater(tp) or self._end_at_start) - self.offset)
+        return max(0, ((self._log and self._log.end_seen) or self._end_at_start) - self.offset)
 
     async def start(self) -> None:
-        """Connect and begin to read.
+        """Connect, take the newest snapshot for a beginning, and begin to read.
 
         Raises:
             BrokerError: no broker answers.
+            TopicError: the broker does not hand out the topic's records.
         """
-        topic = self._settings.sessions_topic
-        reader = new_log_reader(self._settings, topic, 0, client_id=f"{self._settings.group_id}-index")
-        await start(reader, self._settings)
-        self._reader = reader
-        self._end_at_start = (await end_offsets(reader, self._settings, topic)).get(0, 0)
-        if self._end_at_start == 0:
-            self._caught_up.set()
-        self._task = asyncio.create_task(self._read(), name="index feed")
+        settings = self._settings
+        self._log = log = await PartitionLog.connect(
+            settings, settings.sessions_topic, 0, f"{settings.group_id}-index"
+        )
+        try:
+            snapshot = await self._snapshots.newest(log)
+            begin, self._end_at_start = await log.bounds()
+        except BaseException:
+            await log.close()
+            raise
+        if snapshot:
+            self.index, self.offset, self._mark = snapshot.index, snapshot.offset, snapshot.mark
+        self._begin = max(begin, self.offset)
+        log.seek(self._begin)
+        self._look_whether_caught_up(self._begin)
+        self._task = asyncio.create_task(self._read(log), name="index feed")
 
     async def wait_caught_up(self) -> None:
         """Wait until the index has all that the topic held when the feed started.
@@ -97,27 +115,44 @@ class IndexFeed:
         return self._task
 
     async def stop(self) -> None:
-        """Stop reading and disconnect."""
+        """Stop reading and disconnect; write a snapshot where there is something new."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._reader is not None:
-            await self._reader.stop()
+            # Not after an error: who knows what it has left of the index.
+            if self._task.cancelled() and self._snapshots.is_wanted(self.offset):
+                await in_thread(self._save)
+        if self._log:
+            await self._log.close()
 
-    async def _read(self) -> None:
+    async def _read(self, log: PartitionLog) -> None:
         while True:
-            fetched = await self._reader.getmany(timeout_ms=1000, max_records=MOST_AT_ONCE)
-            for records in fetched.values():
+            records = await log.fetch()
+            if records:
                 async with self.guard.changing():
                     self._take_in(records)
             # An empty fetch says that the log is read up, also where its end is a marker without a record.
-            (tp,) = self._reader.assignment()
-            position = await self._reader.position(tp)
-            if not self._caught_up.is_set() and max(self.offset, position) >= self._end_at_start:
-                self._caught_up.set()
-                logger.info("the index has caught up: %d sessions", self._index.sessions)
+            self._look_whether_caught_up(await log.position())
+            if self._snapshots.is_due(self.offset):
+                await in_thread(self._save)
+
+    def _save(self) -> None:
+        self._snapshots.save(self.index, self.offset, self._mark)
+
+    def _look_whether_caught_up(self, position: int) -> None:
+        if not self._caught_up.is_set() and max(self.offset, position) >= self._end_at_start:
+            self._caught_up.set()
+            if self.offset - self._begin >= MANY_AT_START:
+                self._snapshots.hurry()
+            logger.info("the index has caught up: %d sessions", self.index.sessions)
 
     def _take_in(self, records: list[Any]) -> None:
+        if records[0].offset < self.offset:
+            raise TopicError(
+                f"{self._settings.sessions_topic} was read up to offset {self.offset}, and now offset "
+                f"{records[0].offset} came: it was deleted and made anew, so the index is of another topic. "
+                "Start the worker again"
+            )
         sessions = []
         for record in records:
             if record.value is None:
@@ -125,8 +160,13 @@ class IndexFeed:
             try:
                 sessions.append(_decoder.decode(record.value))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self.unreadable += 1
-                if self.unreadable <= 10:  # noqa: PLR2004 -- the count goes on, the log does not
-                    logger.warning("record %d of the sessions topic is no session: %s", record.offset, error)
-        self._index.add(sessions)
+                self._note_unreadable(record.offset, error)
+        self.index.add(sessions)
         self.offset = records[-1].offset + 1
+        self._mark = mark_of(records[-1])
+
+    def _note_unreadable(self, offset: int, error: Exception) -> None:
+        self._telemetry.unreadable.inc()
+        self._unreadable += 1
+        if self._unreadable <= 10:  # noqa: PLR2004 -- the count goes on, the log does not
+            logger.warning("record %d of the sessions topic is no session: %s", offset, error)

@@ -142,7 +142,15 @@ class Settings(BaseSettings):
     )
 
     # The worker
-    data_dir: Path = Field(Path("nextclick-data"), description="folder of RocksDB; one for each worker")
+    data_dir: Path = Field(
+        Path("nextclick-data"),
+        description="folder of RocksDB and of the index's snapshots; one for each worker",
+    )
+    snapshot_every_s: Annotated[float, Field(ge=0)] = Field(
+        600.0,
+        description="how often the index is written to data_dir, and at a stop, for the next start to begin "
+        "with, seconds; 0: never, every start reads all of the sessions topic",
+    )
     cache_dir: Path = Field(
         Path("~/.cache/nextclick"), description="folder of compiled kernels and of the local Kafka's files"
     )

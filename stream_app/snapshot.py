@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,24 @@ _CHECKSUM: Final = struct.Struct("<I")
 _PIECE_BYTES: Final = 1 << 18
 
 
-def save_snapshot(path: Path, index: SessionIndex, offset: int, parameters: Mapping[str, Any]) -> int:
+@dataclass(frozen=True)
+class Snapshot:
+    """What a snapshot holds.
+
+    Args:
+        index: the index.
+        offset: of the sessions topic, to go on from.
+        mark: as :func:`save_snapshot` was given it.
+    """
+
+    index: SessionIndex
+    offset: int
+    mark: str
+
+
+def save_snapshot(
+    path: Path, index: SessionIndex, offset: int, parameters: Mapping[str, Any], mark: str = ""
+) -> int:
     """Write the index to a file that is there, whole and on the disk, when this returns.
 
     Until the last moment the file of before is there; a write that is cut off leaves ``<name>.part`` beside
@@ -39,6 +57,7 @@ def save_snapshot(path: Path, index: SessionIndex, offset: int, parameters: Mapp
         index: must not change meanwhile.
         offset: of the sessions topic, up to which the index has it.
         parameters: what else must be the same for the file to be used again; values as JSON has them.
+        mark: what the last record that the index took in is recognised by.
 
     Returns:
         The file's size, bytes.
@@ -47,7 +66,7 @@ def save_snapshot(path: Path, index: SessionIndex, offset: int, parameters: Mapp
         OSError: the file cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    header = header_of(index, offset, parameters)
+    header = header_of(index, offset, parameters, mark)
     with part.open("wb") as file:
         check = _write(file, _PREFIX.pack(MAGIC, FORMAT, len(header)) + header, 0)
         check = _write(file, _CHECKSUM.pack(check), check)
@@ -66,15 +85,12 @@ def save_snapshot(path: Path, index: SessionIndex, offset: int, parameters: Mapp
     return size
 
 
-def load_snapshot(path: Path, parameters: Mapping[str, Any]) -> tuple[SessionIndex, int]:
+def load_snapshot(path: Path, parameters: Mapping[str, Any]) -> Snapshot:
     """Read an index back.
 
     Args:
         path: the file.
         parameters: as :func:`save_snapshot` was given them.
-
-    Returns:
-        The index, and the offset of the sessions topic to go on from.
 
     Raises:
         StateError: it is cut off, corrupt, of another format or of other parameters.
@@ -90,7 +106,7 @@ def load_snapshot(path: Path, parameters: Mapping[str, Any]) -> tuple[SessionInd
         ) from None
 
 
-def _read(file: BufferedReader, parameters: Mapping[str, Any]) -> tuple[SessionIndex, int]:
+def _read(file: BufferedReader, parameters: Mapping[str, Any]) -> Snapshot:
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(_PREFIX.size)
     if len(prefix) < _PREFIX.size:
@@ -117,7 +133,7 @@ def _read(file: BufferedReader, parameters: Mapping[str, Any]) -> tuple[SessionI
                 raise StateError("it is cut off")
             check = zlib.crc32(piece, check)
     _checked(file, check)
-    return restoring.index(), restoring.header.offset
+    return Snapshot(restoring.index(), restoring.header.offset, restoring.header.mark)
 
 
 def _write(file: BufferedWriter, buffer: bytes | memoryview, check: int) -> int:

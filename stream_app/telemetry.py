@@ -52,6 +52,16 @@ class Telemetry:
         self.index_bytes = gauge("index_bytes", "Memory of the index's arrays, bytes")
         self.index_offset = gauge("index_offset", "Records of the sessions topic taken in by the index")
         self.index_lag = gauge("index_lag", "Records of the sessions topic not yet taken in")
+        self.unreadable = counter("sessions_unreadable", "Records of the sessions topic that are no session")
+        self.snapshot_timestamp = gauge(
+            "snapshot_timestamp_seconds",
+            "When the newest snapshot of the index was written, seconds since 1970; 0: there is none",
+        )
+        self.snapshot_seconds = gauge("snapshot_write_seconds", "How long the last snapshot took to write")
+        self.snapshot_bytes = gauge("snapshot_bytes", "Size of the newest snapshot, bytes")
+        self.snapshot_failures = counter(
+            "snapshot_failures", "Snapshots that could not be written, or not be used at the start", "doing"
+        )
         self.latency = histogram(
             "click_to_recommendation_seconds",
             "From a click's append to the log to its confirmed answer, seconds",

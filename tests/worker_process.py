@@ -290,6 +290,16 @@ def send_clicks(settings: Settings, clicks: Iterable[Click]) -> None:
     asyncio.run(send_records(settings, [(c.visitor.encode(), encode_click(c)) for c in clicks]))
 
 
+async def send_sessions(settings: Settings, values: list[bytes | None]) -> None:
+    """Write records to the sessions topic."""
+    producer = await open_producer(settings, client_id="test")
+    try:
+        sent = [await producer.send(settings.sessions_topic, value, key=b"key") for value in values]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
 @contextmanager
 def sending(settings: Settings, clicks: Sequence[Click], a_second: float) -> Iterator[threading.Thread]:
     """Send clicks at a pace in the background; at the end of the block all are sent."""

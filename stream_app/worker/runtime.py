@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from core.errors import SettingsError
 from core.evaluation import Judge
-from core.index import SessionIndex
 from core.scoring import Scorer
 from core.step import Record
 from stream_app.index_feed import IndexFeed
@@ -28,11 +27,6 @@ logger = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 
 
-def new_scorer(settings: Settings, index: SessionIndex) -> Scorer:
-    """A scorer as the settings describe it."""
-    return Scorer(index, settings.scoring_parameters())
-
-
 class Runtime:
     """The worker's own services, and the processors of the partitions that it is assigned.
 
@@ -47,9 +41,7 @@ class Runtime:
         self.telemetry = Telemetry()
         self._app = app
         self._table = table
-        self._index = SessionIndex(settings.index_sessions)
-        self._scorer = new_scorer(settings, self._index)
-        self._feed = IndexFeed(settings, self._index)
+        self._feed = IndexFeed(settings, self.telemetry)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
         self._ticker: asyncio.Task[None] | None = None
@@ -57,22 +49,21 @@ class Runtime:
         self._recovered = False
 
     async def start(self) -> None:
-        """Compile, connect, begin to feed the index and to answer /metrics. Before Faust starts.
+        """Connect, begin to feed the index and to answer /metrics, compile. Before Faust starts.
 
         Raises:
             SettingsError: the address of /metrics is taken.
             BrokerError: no broker answers.
         """
         settings = self.settings
-        began = time.perf_counter()
-        self._scorer.warm_up()
-        logger.info("kernels ready in %.1f s", time.perf_counter() - began)
-        logger.info("answers name these parameters: %s", self._scorer.parameters)
         self._serve_metrics()
         await self._feed.start()
         self._feed.task.add_done_callback(self._feed_ended)
+        # Before the feed's first turn: making a scorer may change the index.
+        scorer = Scorer(self._feed.index, settings.scoring_parameters())
+        self._warm_up(scorer)
         outbox = await Outbox.open(settings)
-        answering = Answering(self._scorer, self._feed, Judge(settings.exclude), self.telemetry)
+        answering = Answering(scorer, self._feed, Judge(settings.exclude), self.telemetry)
         self._tools = Tools(settings, settings.window_rules(), self._table, outbox, answering, self.telemetry)
         self._ticker = asyncio.create_task(self._tick(), name="tick")
 
@@ -174,6 +165,12 @@ class Runtime:
                 return self._app.consumer.lag(tp) or 0
         return 0
 
+    def _warm_up(self, scorer: Scorer) -> None:
+        began = time.perf_counter()
+        scorer.warm_up()
+        logger.info("kernels ready in %.1f s", time.perf_counter() - began)
+        logger.info("answers name these parameters: %s", scorer.parameters)
+
     def _serve_metrics(self) -> None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         self._publish_gauges()
@@ -187,17 +184,14 @@ class Runtime:
         logger.info("metrics at http://%s:%d/metrics", host, port)
 
     def _publish_gauges(self) -> None:
-        telemetry, index, feed = self.telemetry, self._index, self._feed
-        telemetry.index_sessions.set_function(lambda: index.sessions)
-        telemetry.index_items.set_function(lambda: index.items)
-        telemetry.index_clicks.set_function(lambda: index.clicks)
-        telemetry.index_bytes.set_function(lambda: index.bytes)
+        telemetry, feed = self.telemetry, self._feed
+        telemetry.index_sessions.set_function(lambda: feed.index.sessions)
+        telemetry.index_items.set_function(lambda: feed.index.items)
+        telemetry.index_clicks.set_function(lambda: feed.index.clicks)
+        telemetry.index_bytes.set_function(lambda: feed.index.bytes)
         telemetry.index_offset.set_function(lambda: feed.offset)
         telemetry.index_lag.set_function(lambda: feed.lag)
+        parameters = self.settings.scoring_parameters()
         telemetry.build.info(
-            {
-                "version": version(),
-                "parameters": self._scorer.parameters.name,
-                "exclude": self._scorer.parameters.exclude,
-            }
+            {"version": version(), "parameters": parameters.name, "exclude": parameters.exclude}
         )

@@ -16,7 +16,6 @@ from core.step import Query
 from stream_app import topics
 from stream_app.broker_process import free_ports
 from stream_app.kafka import create_topics as create_shapes
-from stream_app.kafka import open_producer
 from stream_app.settings import Settings
 from tests.oracles.answers_again import answers_again
 from tests.oracles.whole_log import BEGIN_MS, expected_of
@@ -27,18 +26,9 @@ from tests.worker_process import (
     read_topics,
     run_nextclick,
     send_clicks,
+    send_sessions,
     wait_done,
 )
-
-
-async def send_sessions(settings: Settings, values: list[bytes | None]) -> None:
-    """Write records to the sessions topic."""
-    producer = await open_producer(settings, client_id="test")
-    try:
-        sent = [await producer.send(settings.sessions_topic, value, key=b"key") for value in values]
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
 
 
 def test_the_first_answer_knows_every_session_of_before(settings):

@@ -33,6 +33,7 @@ print(json.dumps([loaded.public(), loaded.sasl_password.get_secret_value()]))
 TOO_LITTLE = [
     ("session_timeout_s", "6", "5.9"),
     ("commit_interval_s", "0.001", "0"),
+    ("snapshot_every_s", "0", "-1"),
     ("partitions", "1", "0"),
     ("replication_factor", "1", "0"),
     ("gap_s", "0.001", "0"),

@@ -54,16 +54,16 @@ def small_index():
 def file(tmp_path_factory):
     """A snapshot."""
     path = tmp_path_factory.mktemp("snapshot") / "index.snapshot"
-    size = save_snapshot(path, small_index(), 4711, PARAMETERS)
+    size = save_snapshot(path, small_index(), 4711, PARAMETERS, "mark")
     assert path.stat().st_size == size
     return path
 
 
 def test_what_was_saved_is_loaded(file):
-    """Offset, answers and counts are those of the index that was written; no other file is left."""
-    index, offset = load_snapshot(file, PARAMETERS)
-    expected = small_index()
-    assert offset == 4711
+    """Offset, mark, answers and counts are those of the index that was written; no other file is left."""
+    snapshot = load_snapshot(file, PARAMETERS)
+    index, expected = snapshot.index, small_index()
+    assert (snapshot.offset, snapshot.mark) == (4711, "mark")
     assert (index.sessions, index.clicks, index.ids) == (expected.sessions, expected.clicks, expected.ids)
     query = [(("i1", "i2"), 80.0)]
     assert Scorer(index, preset("vstan")).score(query) == Scorer(expected, preset("vstan")).score(query)
@@ -76,7 +76,7 @@ def test_a_new_snapshot_takes_the_place_of_the_old(tmp_path):
     (tmp_path / "index.snapshot.part").write_bytes(b"cut off")
     for offset in (1, 2):
         save_snapshot(path, small_index(), offset, PARAMETERS)
-        assert load_snapshot(path, PARAMETERS)[1] == offset
+        assert load_snapshot(path, PARAMETERS).offset == offset
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -144,7 +144,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path):
             writer.send_signal(signal.SIGKILL)
             writer.wait()
             writer.stdout.close()
-        index, offset = load_snapshot(path, {"n": 1})
-        assert (index.sessions, index.items) == (20_000, 20_001)
-        offsets.append(offset)
+        snapshot = load_snapshot(path, {"n": 1})
+        assert (snapshot.index.sessions, snapshot.index.items) == (20_000, 20_001)
+        offsets.append(snapshot.offset)
     assert max(offsets) > 0
