@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := build/peers
 
 .PHONY: help demo test acceptance bench bench-scoring lint evaluation format docs lock clean
 
@@ -23,6 +24,12 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
 
+# What `make bench` measures beside nextclick, and the profiler; in an environment of their own.
+$(PEERS)/.installed: requirements/peers.lock | $(BIN)/python
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --require-hashes -r requirements/peers.lock
+	@touch $@
+
 demo: $(VENV)/.demo      ## Stream real purchases through a broker and a worker, live in this terminal
 	$(BIN)/nextclick demo $(ARGS)
 
@@ -39,8 +46,8 @@ lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev      ## Clicks a second of a worker beside the plainest Faust agent
-	$(BIN)/python tests/benchmarks/throughput.py $(ARGS)
+bench: $(VENV)/.dev $(PEERS)/.installed ## The stream on a local Kafka, beside plain Faust and Quix Streams; tables and build/bench.json
+	$(BIN)/python -m tests.benchmarks.stream $(ARGS)
 
 bench-scoring: $(VENV)/.dev ## The engine alone: latency, memory, learning, beside Serenade's figures and peers
 	$(BIN)/python -m tests.benchmarks.scoring $(ARGS)
@@ -60,6 +67,7 @@ lock: $(BIN)/python      ## Make the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in -o requirements/worker.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo -o requirements/demo.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml requirements/build.in --extra demo --extra tune --extra plot --extra compare --group dev -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/peers.in -o requirements/peers.lock
 
 clean:           ## Remove what the verbs made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -59,6 +59,12 @@ def read(name, folder) -> Sessions:
     return Sessions(train, queries)
 
 
+def test_sessions(name, folder) -> list[tuple[str, ...]]:
+    """The items of each session of the test part of yoochoose or diginetica, whole."""
+    read_part = _read_clicks if name == "yoochoose" else _read_lines
+    return [items for items, _ in read_part(folder / FILES[name][1])]
+
+
 def _read_clicks(file):
     """Lines of session, item, time in seconds, by tabs, below a header."""
     sessions = defaultdict(list)

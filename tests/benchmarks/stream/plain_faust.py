@@ -1,7 +1,7 @@
-"""The peer of the throughput benchmark: the plainest Faust agent that stores a click and forwards it.
+"""A peer of the throughput benchmark: the plainest Faust agent that stores a click and forwards it.
 
 As Faust's tutorial shows it: a Record, a RocksDB table, a send for each event. Run as a process by
-throughput.py.
+:mod:`tests.benchmarks.stream.contenders`, with the variables of nextclick's settings.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 
 import faust
+
+PARTITIONS = int(os.environ["NEXTCLICK_PARTITIONS"])
 
 
 class Click(faust.Record, serializer="json"):
@@ -20,16 +22,16 @@ class Click(faust.Record, serializer="json"):
 
 
 app = faust.App(
-    os.environ["PLAIN_GROUP"],
-    broker=f"kafka://{os.environ['PLAIN_BROKER']}",
+    os.environ["NEXTCLICK_GROUP_ID"],
+    broker=f"kafka://{os.environ['NEXTCLICK_BOOTSTRAP_SERVERS']}",
     store="rocksdb://",
-    datadir=os.environ["PLAIN_DATADIR"],
-    topic_partitions=int(os.environ["PLAIN_PARTITIONS"]),
+    datadir=os.environ["NEXTCLICK_DATA_DIR"],
+    topic_partitions=PARTITIONS,
     web_enabled=False,
     consumer_auto_offset_reset="earliest",
 )
-clicks = app.topic(os.environ["PLAIN_IN"], value_type=Click)
-out = app.topic(os.environ["PLAIN_OUT"], partitions=int(os.environ["PLAIN_PARTITIONS"]))
+clicks = app.topic(os.environ["NEXTCLICK_CLICKS_TOPIC"], value_type=Click)
+out = app.topic(os.environ["NEXTCLICK_RECOMMENDATIONS_TOPIC"], partitions=PARTITIONS)
 last_items = app.Table("last_items", default=str)
 
 

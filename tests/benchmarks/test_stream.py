@@ -1,0 +1,72 @@
+"""The short form of the stream's benchmark: every part runs, and says what it measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.benchmarks.datasets import ROOT
+from tests.benchmarks.stream.__main__ import read_options
+from tests.benchmarks.stream.profile import package_of, shares
+
+
+@pytest.mark.timeout(600)
+def test_the_quick_form_measures_every_part(tmp_path):
+    """A few clicks of each part, beside plain Faust: every figure is there, as tables and as JSON.
+
+    Quix Streams is left out: it is in no environment of the tests.
+    """
+    file = tmp_path / "bench.json"
+    options = ["--quick", "--peers", "faust_plain", "--presets", "vstan", "--clicks", "2000"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.stream", *options, "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert set(result["throughput"]) == {"nextclick", "faust_plain"}
+    assert all(rate > 0 for rate in result["throughput"].values())
+    assert result["throughput_ratio"]["nextclick/faust_plain"] > 0
+    assert {"faust-streaming", "aiokafka", "kafka"} <= set(result["versions"])
+    assert "### Throughput of one process" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--only", "speed"], ["--peers", "flink"], ["--presets", "magic"], ["--peers-python", "absent"]],
+)
+def test_an_unknown_name_or_a_missing_environment_ends_with_what_to_do(arguments, capsys):
+    """A part, a peer or a preset that does not exist is refused with those that do."""
+    with pytest.raises(SystemExit):
+        read_options(arguments)
+    said = capsys.readouterr().err
+    assert "known:" in said or "make bench" in said
+
+
+def test_samples_are_shared_out_as_microseconds_of_a_click():
+    """Shares of the samples times the CPU of a click; a thread that only waits does not count."""
+    raw = (
+        "main (stream_app/cli/worker.py);answer (x/core/scoring.py:12) 3\n"
+        "main (stream_app/cli/worker.py);send (env/site-packages/aiokafka/producer/sender.py:4) 1\n"
+        "main (stream_app/cli/worker.py);select (lib/python3.11/selectors.py:400) 96\n"
+    )
+    found = shares(raw, 100.0)
+    assert found["packages_us"] == {"core": 75.0, "aiokafka": 25.0}
+    assert found["functions_us"]["core: scoring.answer"] == 75.0
+    assert found["with_callees_us"]["stream_app: worker.main"] == 100.0
+
+
+def test_the_package_of_a_file_is_told_by_its_path():
+    """Installed packages by their folder, ours by theirs, Python's own library as such."""
+    assert package_of("env/lib/python3.11/site-packages/faust/app/base.py") == "faust"
+    assert package_of("env/lib/python3.11/site-packages/six.py") == "six"
+    assert package_of("repo/core/step.py") == "core"
+    assert package_of("usr/lib/python3.11/asyncio/events.py") == "python"
+    assert package_of("<string>") == "other"
