@@ -124,13 +124,11 @@ def reserve(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
     Returns:
         0, or how many places are needed at the arena's top.
     """
-    new = 0
+    new = _unheld(index.posting_count, items, begin, end) * BLOCK_SIZES[0]
     for at in range(begin, end):
         item = items[at]
         count = index.posting_count[item]
-        if count == 0:
-            new += BLOCK_SIZES[0]
-        elif count == BLOCK_SIZES[class_of(index, item)]:
+        if count > 0 and count == BLOCK_SIZES[class_of(index, item)]:
             block_class = class_of(index, item) + 1
             start = _take_block(index.arena, index.meta, block_class)
             if start < 0:
@@ -144,15 +142,32 @@ def reserve(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
 
 
 @inner_kernel
+def _unheld(counts: Int32s, items: Int32s, begin: int, end: int) -> int:
+    """How many of the items no session holds, however often each is there."""
+    found = 0
+    for at in range(begin, end):
+        if counts[items[at]] == 0:
+            counts[items[at]] = -1  # seen
+            found += 1
+    for at in range(begin, end):
+        if counts[items[at]] == -1:
+            counts[items[at]] = 0
+    return found
+
+
+@inner_kernel
 def _places_needed(index: IndexArrays, items: Int32s, begin: int, end: int) -> int:
     """The most places that a session with these items takes at the arena's top once blocks were compacted.
 
     All of them, not those of the item that found no room: :func:`compact` cuts the blocks again that have
     grown for the items before it, so asking for one item's room at a time might never come to an end.
     """
+    counts = index.posting_count
     places = 0
     for at in range(begin, end):
-        count = index.posting_count[items[at]]
+        count = counts[items[at]]
+        if count < 0:
+            continue
         block_class = 0
         while BLOCK_SIZES[block_class] < count:
             block_class += 1
@@ -160,6 +175,10 @@ def _places_needed(index: IndexArrays, items: Int32s, begin: int, end: int) -> i
             places += BLOCK_SIZES[0]
         elif count == BLOCK_SIZES[block_class]:
             places += BLOCK_SIZES[block_class + 1]
+        counts[items[at]] = -1 - count  # seen
+    for at in range(begin, end):
+        if counts[items[at]] < 0:
+            counts[items[at]] = -1 - counts[items[at]]
     return places
 
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import FIRST, NEXT, POOL_BASE, Floats, IndexArrays, Int32s
-from core.compiled import kernel
+from core.arrays import FIRST, NEXT, POOL_BASE, Floats, Int32s
+from core.compiled import Kept, kernel
+from core.engine import Engine
 from core.ranking_kernels import ready_stamps, take_best
-from core.scratch import Scratch
 from core.session_kernels import capacity_of, held_sessions, is_held, item_at, items_of
 
 #: Up to here the best are inserted one by one; for more, all are sorted.
@@ -17,33 +17,23 @@ INSERTED: Final = 2048
 
 
 @kernel
-def rank_popular(
-    index: IndexArrays,
-    scratch: Scratch,
-    sessions: int,
-    weights: Floats,
-    size: int,
-    out_item: Int32s,
-    out_score: Floats,
-) -> int:
+def rank_popular(engine: Kept[Engine], out_item: Int32s, out_score: Floats) -> int:
     """Rank items by decayed popularity.
 
-    An item's score is the sum of ``weights[age]`` over the newest sessions that hold it; a session that was
-    removed has no age. Where those have fewer than ``size`` items, items of older sessions follow at the last
-    weight, the newer first.
+    An item's score is the sum of ``age_weight[age]`` over the newest sessions that hold it; a session that
+    was removed has no age. Where those have fewer items than there is room for, items of older sessions
+    follow at the last weight, the newer first.
 
     Args:
-        index: the index.
-        scratch: room to work in.
-        sessions: newest sessions that count.
-        weights: (sessions,) weight of a session by its age in sessions.
-        size: how many items to rank.
+        engine: the index, room to work in, and the weights.
         out_item: out: (size,) items, best first.
         out_score: out: (size,) their scores.
 
     Returns:
         How many items were ranked.
     """
+    index, scratch, _, _, _, _, weights = engine.parts
+    sessions, size = len(weights), len(out_item)
     capacity = capacity_of(index)
     touched, age = 0, -1
     ready_stamps(scratch.stamp, scratch.seen, held_sessions(index))
@@ -57,7 +47,7 @@ def rank_popular(
             break
         place, length = items_of(index.session_place, index.pool, index.meta[POOL_BASE], slot)
         stamp += 1
-        weight = weights[min(age, len(weights) - 1)]
+        weight = weights[min(age, sessions - 1)]
         for step in range(length - 1, -1, -1):  # so that of equal scores the one touched first ranks first
             item = item_at(index.pool, place + step)
             if scratch.seen[item] == stamp or (age >= sessions and scratch.score[item] > 0.0):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, repeat
 from typing import Final, Literal
 
 import msgspec
@@ -12,58 +11,15 @@ import numpy as np
 
 from core.arrays import Floats, Int32s
 from core.blend_kernels import POPULAR_ITEMS
-from core.compiled import as_written
+from core.compiled import Kept, keep
+from core.engine import Engine, parameter_arrays, weight_tables
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.kernel_codes import (
-    INT_PARAMETERS,
-    P_BLENDS,
-    P_EXCLUDE,
-    P_FILL,
-    P_FURTHER,
-    P_IDF_CLICKS,
-    P_K,
-    P_LAST,
-    P_LINEAR,
-    P_M,
-    P_N,
-    P_POSITION,
-    P_REPEATS,
-    P_RULE_CLICKS,
-    P_RULE_SESSIONS,
-    P_RULE_STEPS,
-    P_SAMPLE,
-    P_SAMPLING,
-    P_SCORE,
-    R_BEFORE,
-    R_DAMPING,
-    R_DISTANCE_DECAY,
-    R_FURTHER,
-    R_IDF_BASE,
-    R_IDF_SCORE,
-    R_IDF_SIMILARITY,
-    R_LENGTH_POWER,
-    R_NEIGHBOURS,
-    R_POPULAR,
-    R_POSITION_DECAY,
-    R_POWER,
-    R_PRIOR,
-    R_RECENCY_S,
-    R_REMINDER,
-    R_REMINDER_DECAY,
-    R_RULE_CLICK_DECAY,
-    R_RULE_MIX,
-    R_RULE_SUPPORT,
-    R_RULES,
-    R_SCORE_DECAY,
-    REAL_PARAMETERS,
-)
-from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
+from core.params import ScoringParameters
 from core.popularity_kernels import rank_popular
 from core.scoring_kernels import Popular, Queries, Ranked, score_run
-from core.scratch import TABLE, Scratch, new_scratch
+from core.scratch import new_scratch
 from core.sessions import ClosedSession
-from core.weight_kernels import Tables, step_weight
 
 #: Where a recommended item comes from.
 Source = Literal["neighbours", "rules", "popular", "session"]
@@ -128,19 +84,26 @@ class Scorer:
             index.count_clicks()
         self.index = index
         self.parameters = parameters
-        self._session_weight = np.empty(0) if session_weight is None else session_weight
-        self._longest = 64
-        self._scratch = new_scratch(parameters, index.slots, len(index.arrays.posting_start), 64)
-        self._ints, self._reals = _as_arrays(parameters)
-        self._tables = _tables(parameters)
         # Not by numpy's vector power, whose last bit depends on the machine.
         counted = min(parameters.popularity_sessions, index.max_sessions)
-        self._age_weights: Floats = np.array(
-            [max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT) for age in range(counted)]
-        )
+        ages: list[float] = [
+            max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT) for age in range(counted)
+        ]
         # Summed one after the other, as an item's score is.
-        self._age_mass: Floats = np.array(list(accumulate(self._age_weights.tolist())))
-        self._popular: tuple[Int32s, Floats] = (np.empty(0, np.int32), np.empty(0, np.float64))
+        self._age_mass = list(accumulate(ages))
+        ints, reals = parameter_arrays(parameters)
+        self._longest = 64
+        self._engine = Engine(
+            arrays=index.arrays,
+            scratch=new_scratch(parameters, index.slots, len(index.arrays.posting_start), self._longest),
+            ints=ints,
+            reals=reals,
+            tables=weight_tables(parameters),
+            session_weight=np.empty(0) if session_weight is None else session_weight,
+            age_weight=np.array(ages),
+        )
+        self._kept: Kept[Engine] | None = None
+        self._popular = Popular(np.empty(0, np.int32), np.empty(0), 1.0)
         self._popular_of = (-1, 0)  # index state and size that the list was ranked for
 
     def score(self, queries: Sequence[tuple[Sequence[str], float]]) -> list[list[Recommended]]:
@@ -160,39 +123,37 @@ class Scorer:
         if not queries:
             return []
         names, ranked = self.index.names, self.rank(self.numbered(queries))
-        # All queries' items in one go: most of what is left to do in Python.
-        given = np.arange(self.parameters.recommendations) < ranked.count[:, np.newaxis]
-        recommended = list(
-            map(
-                Recommended,
-                map(names.__getitem__, ranked.item[given].tolist()),
-                ranked.score[given].tolist(),
-                map(SOURCES.__getitem__, ranked.source[given].tolist()),
-                ranked.sessions[given].tolist(),
-                [names[item] if item >= 0 else None for item in ranked.shared[given].tolist()],
-            )
-        )
-        ends = np.cumsum(ranked.count).tolist()
+        rows = zip(*(array.tolist() for array in ranked[:6]), strict=True)
         return [
-            recommended[end - count : end] for end, count in zip(ends, ranked.count.tolist(), strict=True)
+            # Places beyond the answer mean nothing: the items end the map.
+            list(
+                map(
+                    Recommended,
+                    map(names.__getitem__, items[:count]),
+                    scores,
+                    map(SOURCES.__getitem__, sources),
+                    sessions,
+                    [names[item] if item >= 0 else None for item in shared[:count]],
+                )
+            )
+            for items, scores, sources, shared, sessions, count in rows
         ]
 
     def numbered(self, queries: Sequence[tuple[Sequence[str], float]]) -> Queries:
         """The queries with the index's numbers of their items; -1 for items that it does not hold."""
-        ids = self.index.ids
+        number_of = self.index.ids.get
         times = _times([time for _, time in queries])
-        for number, (items, _) in enumerate(queries):
+        numbers: list[int] = []
+        starts = [0]
+        for items, _ in queries:
             if isinstance(items, str):
                 raise InvalidParameterError(
-                    f"the items of query {number} are one text, {items!r}, expected a sequence of items"
+                    f"the items of query {len(starts) - 1} are one text, {items!r}, "
+                    "expected a sequence of items"
                 )
-        starts = np.zeros(len(queries) + 1, np.int64)
-        np.cumsum([len(items) for items, _ in queries], out=starts[1:])
-        return Queries(
-            items=np.array([ids.get(item, -1) for items, _ in queries for item in items], np.int32),
-            starts=starts,
-            times=times,
-        )
+            numbers += map(number_of, items, repeat(-1))
+            starts.append(len(numbers))
+        return Queries(np.array(numbers, np.int32), np.array(starts, np.int64), times)
 
     def rank(self, queries: Queries) -> Ranked:
         """Answer numbered queries by item numbers: what :meth:`score` does, without Python objects.
@@ -200,16 +161,16 @@ class Scorer:
         Args:
             queries: numbers of items as of now; see :meth:`numbered`.
         """
-        longest = int(np.diff(queries.starts).max(initial=1))
-        scratch = self._ready_scratch(longest)
-        n = self.parameters.recommendations
+        longest = len(queries.items)
+        if longest > self._longest:
+            longest = int(np.diff(queries.starts).max())
+        n, exclude = self.parameters.recommendations, self.parameters.exclude
         # Enough to fill an answer whatever is excluded.
-        barred = {"none": 0, "current": 1, "session": longest}[self.parameters.exclude]
-        items, scores = self.popular(max(POPULAR_ITEMS, n + barred))
+        popular = self._ready_popular(n + (longest if exclude == "session" else 1))
         shape = (len(queries.times), n)
         ranked = Ranked(
             item=np.empty(shape, np.int32),
-            score=np.empty(shape, np.float64),
+            score=np.empty(shape),
             source=np.empty(shape, np.int32),
             shared=np.empty(shape, np.int32),
             sessions=np.empty(shape, np.int32),
@@ -217,40 +178,36 @@ class Scorer:
             scored=np.empty(shape[0], np.int32),
         )
         score_run(
-            self.index.arrays,
-            scratch,
-            self._ints,
-            self._reals,
-            self._tables,
-            self._session_weight,
-            queries,
-            Popular(items, scores, self._popular_mass()),
-            ranked,
+            self._ready(longest),
+            *queries,
+            *popular,
+            ranked.item,
+            ranked.score,
+            ranked.source,
+            ranked.shared,
+            ranked.sessions,
+            ranked.count,
+            ranked.scored,
         )
         return ranked
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
         """The ``size`` most popular items by decayed count, or as many as are known: ids and scores."""
-        state = self.index.changes
+        items, scores, _ = self._ready_popular(size)
+        return items[:size], scores[:size]
+
+    def _ready_popular(self, size: int) -> Popular:
+        """At least the ``size`` most popular items of the index as it is, or as many as are known."""
+        state, size = self.index.changes, max(size, POPULAR_ITEMS)
         if self._popular_of[0] != state or self._popular_of[1] < size:
             size = max(size, self._popular_of[1])
-            items, scores = np.empty(size, np.int32), np.empty(size, np.float64)
-            n = rank_popular(
-                self.index.arrays,
-                self._ready_scratch(1),
-                len(self._age_weights),
-                self._age_weights,
-                size,
-                items,
-                scores,
-            )
-            self._popular, self._popular_of = (items[:n], scores[:n]), (state, size)
+            items, scores = np.empty(size, np.int32), np.empty(size)
+            n = rank_popular(self._ready(1), items, scores)
+            # The popularity of an item that every counted session holds.
+            counted = min(self.index.sessions, len(self._age_mass))
+            mass = self._age_mass[counted - 1] if counted else 1.0
+            self._popular, self._popular_of = Popular(items[:n], scores[:n], mass), (state, size)
         return self._popular
-
-    def _popular_mass(self) -> float:
-        """The popularity of an item that every counted session holds."""
-        counted = min(self.index.sessions, len(self._age_mass))
-        return float(self._age_mass[counted - 1]) if counted else 1.0
 
     def warm_up(self) -> None:
         """Compile every kernel on a small index of its own, so that the first click does not wait for it."""
@@ -262,14 +219,19 @@ class Scorer:
         weight = np.zeros(index.slots) if self.parameters.sampling == "weighted" else None
         Scorer(index, self.parameters, weight).score([(("a",), 1.0), ((), 1.0)])
 
-    def _ready_scratch(self, clicks: int) -> Scratch:
-        """Scratch for the index as it is and queries so long; made anew where there was room for less."""
-        items = len(self.index.arrays.posting_start)
-        if clicks > self._longest or len(self._scratch.place) < items:
-            while self._longest < clicks:
-                self._longest *= 2
-            self._scratch = new_scratch(self.parameters, self.index.slots, items, self._longest)
-        return self._scratch
+    def _ready(self, clicks: int) -> Kept[Engine]:
+        """The engine for the index as it is and queries of so many clicks at most."""
+        arrays, engine = self.index.arrays, self._engine
+        # Other arrays, even of the same size, may be elsewhere in memory: the old ones are void.
+        if self._kept is None or arrays is not engine.arrays or clicks > self._longest:
+            items, scratch = len(arrays.posting_start), engine.scratch
+            if clicks > self._longest or len(scratch.place) < items:
+                while self._longest < clicks:
+                    self._longest *= 2
+                scratch = new_scratch(self.parameters, self.index.slots, items, self._longest)
+            self._engine = engine._replace(arrays=arrays, scratch=scratch)
+            self._kept = keep(self._engine)
+        return self._kept
 
 
 def plain_popular(index: SessionIndex, size: int) -> list[str]:
@@ -288,87 +250,9 @@ def _times(given: Sequence[float]) -> Floats:
         raise InvalidParameterError(
             f"a query has a time that is no number, expected seconds: {error}"
         ) from None
-    # Written so that NaN is refused too.
-    good = np.abs(times) <= MOST_SECONDS
-    if not good.all():
-        at = int(np.argmin(good))
-        raise InvalidParameterError(
-            f"query {at} has the time {times[at]}, expected -{MOST_SECONDS:g} to {MOST_SECONDS:g} seconds"
-        )
+    for at, time in enumerate(times.tolist()):
+        if not abs(time) <= MOST_SECONDS:  # written so that NaN is refused too
+            raise InvalidParameterError(
+                f"query {at} has the time {time}, expected -{MOST_SECONDS:g} to {MOST_SECONDS:g} seconds"
+            )
     return times
-
-
-def _as_arrays(parameters: ScoringParameters) -> tuple[np.ndarray, np.ndarray]:
-    p = parameters
-    ints = np.zeros(INT_PARAMETERS, np.int64)
-    for place, value in {
-        P_N: p.recommendations,
-        P_EXCLUDE: EXCLUDES.index(p.exclude),
-        P_K: p.neighbours,
-        P_M: p.sessions_per_item,
-        P_SAMPLE: p.sample_size,
-        P_SAMPLING: SAMPLINGS.index(p.sampling),
-        P_LAST: p.last_clicks,
-        P_POSITION: POSITION_WEIGHTS.index(p.position_weight),
-        P_SCORE: STEP_WEIGHTS.index(p.score_weight),
-        P_REPEATS: p.repeats,
-        P_RULE_CLICKS: p.rule_clicks,
-        P_RULE_STEPS: p.rule_steps,
-        P_RULE_SESSIONS: p.rule_sessions,
-        P_FURTHER: p.further_items,
-        P_IDF_CLICKS: p.idf_of == "clicks",
-        P_BLENDS: p.blends,
-        P_LINEAR: p.rule_linear,
-        P_FILL: p.fill,
-    }.items():
-        ints[place] = value
-    reals = np.zeros(REAL_PARAMETERS, np.float64)
-    for place, real in {
-        R_POSITION_DECAY: p.position_decay,
-        R_SCORE_DECAY: p.score_decay,
-        R_IDF_SIMILARITY: p.idf_similarity,
-        R_RECENCY_S: p.recency_s,
-        R_DISTANCE_DECAY: p.distance_decay,
-        R_BEFORE: p.before_weight,
-        R_IDF_BASE: p.idf_base,
-        R_IDF_SCORE: p.idf_score,
-        R_PRIOR: p.popularity_prior,
-        R_NEIGHBOURS: p.neighbour_share,
-        R_RULES: p.rule_share,
-        R_RULE_MIX: p.rule_mix,
-        R_RULE_CLICK_DECAY: p.rule_click_decay,
-        R_RULE_SUPPORT: p.rule_support,
-        R_REMINDER: p.reminder_share,
-        R_REMINDER_DECAY: p.reminder_decay,
-        R_POPULAR: p.popular_share,
-        R_FURTHER: p.further_share,
-        R_LENGTH_POWER: p.length_power,
-        R_DAMPING: p.popularity_damping,
-        R_POWER: p.similarity_power,
-    }.items():
-        reals[place] = real
-    return ints, reals
-
-
-def _tables(parameters: ScoringParameters) -> Tables:
-    p = parameters
-    rule_weight, kind = as_written(step_weight), STEP_WEIGHTS.index(p.rule_weight)
-    return Tables(
-        distance=_table(lambda d: math.exp(-d / p.distance_decay), on=p.distance_decay > 0),
-        length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
-        damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
-        step=_table(lambda step: (1.0 - p.rule_mix) * rule_weight(kind, max(step, 1), p.rule_decay), on=True),
-        pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
-        recency=_recency(p.recency_s),
-        log=_table(lambda count: math.log(max(count, 1)), on=True),
-    )
-
-
-def _recency(recency_s: float) -> Floats:
-    """See :func:`core.weight_kernels.recency_weight`."""
-    ages = [*range(4096), *range(0, 4096 * 4096, 4096)] if recency_s > 0 else []
-    return np.array([math.exp(-age / recency_s) for age in ages], np.float64)
-
-
-def _table(weight: Callable[[int], float], *, on: bool) -> Floats:
-    return np.array([weight(n) for n in range(TABLE)] if on else [], np.float64)

@@ -14,7 +14,8 @@ import numpy as np
 
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
-from core.compiled import inner_kernel, kernel
+from core.compiled import Kept, inner_kernel, kernel
+from core.engine import Engine
 from core.kernel_codes import (
     LEAST_SCORE,
     NEIGHBOURS,
@@ -37,7 +38,7 @@ from core.kernel_codes import (
 from core.neighbour_kernels import find_neighbours, score_neighbours, weigh_query
 from core.ranking_kernels import is_marked, mark, ready_stamps, take_best, unmark
 from core.rules_kernels import add_rules, followers
-from core.scratch import BARRED, Scratch
+from core.scratch import BARRED, Int16s, Scratch
 from core.session_kernels import held_sessions, item_at, items_of
 from core.weight_kernels import Tables, idf
 
@@ -75,45 +76,58 @@ class Ranked(NamedTuple):
 
 @kernel
 def score_run(
-    index: IndexArrays,
-    scratch: Scratch,
-    ints: Int64s,
-    reals: Floats,
-    tables: Tables,
-    session_weight: Floats,
-    queries: Queries,
-    popular: Popular,
-    ranked: Ranked,
+    engine: Kept[Engine],
+    items: Int32s,
+    starts: Int64s,
+    times: Floats,
+    popular: Int32s,
+    popular_score: Floats,
+    popular_mass: float,
+    out_item: Int32s,
+    out_score: Floats,
+    out_source: Int32s,
+    out_shared: Int32s,
+    out_sessions: Int32s,
+    out_count: Int32s,
+    out_scored: Int32s,
 ) -> None:
     """Answer the queries of a run.
 
+    Its arrays are those of :class:`Queries`, :class:`Popular` and :class:`Ranked`, one by one: tuples would
+    take longer to hand over.
+
     Args:
-        index: the index; not changed.
-        scratch: room to work in, for this thread alone; made for these parameters and this index.
-        ints: (INT_PARAMETERS,) the integer parameters.
-        reals: (REAL_PARAMETERS,) the real parameters.
-        tables: weights.
-        session_weight: (slots,) for the sampling ``weighted``, and what must not be a candidate; or empty.
-        queries: what is asked.
-        popular: popularity now.
-        ranked: out: the answers.
+        engine: the index, which is not changed; scratch for this thread alone and queries as long as these;
+            parameters and weights.
+        items: of :class:`Queries`.
+        starts: the same.
+        times: the same.
+        popular: ``items`` of :class:`Popular`.
+        popular_score: ``scores`` of it.
+        popular_mass: ``mass`` of it.
+        out_item: out: of :class:`Ranked`.
+        out_score: out: the same.
+        out_source: out: the same.
+        out_shared: out: the same.
+        out_sessions: out: the same.
+        out_count: out: the same.
+        out_scored: out: the same.
     """
-    for query in range(len(queries.times)):
-        begin, end = queries.starts[query], queries.starts[query + 1]
-        _bar(scratch, queries.items, begin, end, ints[P_EXCLUDE], BARRED)
+    index, scratch, ints, reals, tables, session_weight, _ = engine.parts
+    for query in range(len(times)):
+        begin, end = starts[query], starts[query + 1]
+        _bar(scratch, items, begin, end, ints[P_EXCLUDE], BARRED)
         clicks = min(end - begin, ints[P_LAST])
-        n = _consider(scratch, queries.items, end - clicks, end)
+        n = _consider(scratch, items, end - clicks, end)
         touched, kept = 0, 0
         if reals[R_NEIGHBOURS] > 0.0:
             weigh_query(index, scratch, ints, reals, tables, n, clicks)
-            kept = find_neighbours(
-                index, scratch, ints, reals, tables, session_weight, n, queries.times[query]
-            )
+            kept = find_neighbours(index, scratch, ints, reals, tables, session_weight, n, times[query])
             touched, mass = score_neighbours(index, scratch, ints, reals, tables, kept)
             _weigh_items(index, scratch, ints, reals, tables, touched)
             if reals[R_PRIOR] > 0.0 and kept > 0:
-                each = reals[R_PRIOR] * (mass / kept) / popular.mass
-                touched = add_popular(scratch, popular.items, popular.scores, each, touched)
+                each = reals[R_PRIOR] * (mass / kept) / popular_mass
+                touched = add_popular(scratch, popular, popular_score, each, touched)
         if ints[P_BLENDS]:
             touched = blend(
                 index,
@@ -121,69 +135,47 @@ def score_run(
                 ints,
                 reals,
                 tables,
-                popular.items,
-                popular.scores,
-                queries.items,
+                popular,
+                popular_score,
+                items,
                 end - clicks,
                 end,
                 n,
                 touched,
             )
-        item, score = ranked.item[query], ranked.score[query]
+        item, score = out_item[query], out_score[query]
+        source, shared, sessions = out_source[query], out_shared[query], out_sessions[query]
         count = take_best(index, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)
-        ranked.scored[query] = count
+        out_scored[query] = count
         for place in range(count):
             scratch.rank[item[place]] = place + 1
-        _explain(
-            index,
-            scratch,
-            ints,
-            reals,
-            kept,
-            n,
-            count,
-            item,
-            ranked.source[query],
-            ranked.shared[query],
-            ranked.sessions[query],
-        )
+        _explain(index, scratch, ints, reals, kept, n, count, item, source, shared, sessions)
         for at in range(touched):
             scratch.score[scratch.touched[at]] = 0.0
             scratch.seed[scratch.touched[at]] = 0
         if ints[P_FILL] and count < ints[P_N]:
             count = _fill_by_rules(
-                index,
-                scratch,
-                ints,
-                reals,
-                tables,
-                n,
-                count,
-                item,
-                score,
-                ranked.source[query],
-                ranked.shared[query],
-                ranked.sessions[query],
+                index, scratch, ints, reals, tables, n, count, item, score, source, shared, sessions
             )
         if ints[P_FILL] and count < ints[P_N]:
             count = _fill_by_popularity(
-                index,
-                scratch,
-                ints[P_N],
+                index.posting_count,
+                scratch.rank,
                 popular,
+                popular_score,
                 count,
                 item,
                 score,
-                ranked.source[query],
-                ranked.shared[query],
-                ranked.sessions[query],
+                source,
+                shared,
+                sessions,
             )
-        ranked.count[query] = count
+        out_count[query] = count
         for place in range(count):
             scratch.rank[item[place]] = 0
         for place in range(count, ints[P_N]):
             item[place] = -1
-        _bar(scratch, queries.items, begin, end, ints[P_EXCLUDE], 0)
+        _bar(scratch, items, begin, end, ints[P_EXCLUDE], 0)
         for at in range(n):
             scratch.place[scratch.considered[at]] = 0
             unmark(scratch.marks, scratch.considered[at])
@@ -356,10 +348,10 @@ def _fill_by_rules(
 
 @inner_kernel
 def _fill_by_popularity(
-    index: IndexArrays,
-    scratch: Scratch,
-    n: int,
-    popular: Popular,
+    posting_count: Int32s,
+    ranks: Int16s,
+    popular: Int32s,
+    popular_score: Floats,
     count: int,
     out_item: Int32s,
     out_score: Floats,
@@ -368,14 +360,14 @@ def _fill_by_popularity(
     out_sessions: Int32s,
 ) -> int:
     """Fill an answer by the most popular items."""
-    for place in range(len(popular.items)):
-        if count >= n:
+    for place in range(len(popular)):
+        if count >= len(out_item):
             break
-        item = popular.items[place]
-        if scratch.rank[item] == 0:
-            out_item[count], out_score[count] = item, popular.scores[place]
+        item = popular[place]
+        if ranks[item] == 0:
+            out_item[count], out_score[count] = item, popular_score[place]
             out_source[count], out_shared[count] = POPULAR, -1
-            out_sessions[count] = index.posting_count[item]
+            out_sessions[count] = posting_count[item]
             count += 1
-            scratch.rank[item] = count
+            ranks[item] = count
     return count

@@ -141,3 +141,14 @@ def test_numbered_items_are_items_of_that_name(history, capacity):
     numbered.add_numbered(np.array([n for items in history for n in items], np.int32), starts, ends)
     assert contents(numbered) == contents(named)
     assert numbered.ids == named.ids
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 7])
+def test_a_long_session_of_one_item_asks_for_the_room_of_one_entry(before):
+    """The item's posting list grows by one entry a session, however long the session, held or not."""
+    index = SessionIndex(1000)
+    index.add(closed(f"0-{n}", ["a"]) for n in range(before))
+    for n in range(before, before + 50):
+        index.add([closed(f"0-{n}", ["a"] * MAX_SESSION_CLICKS)])
+    assert contents(index)[1] == posting_lists(contents(index)[0])
+    assert len(index.arrays.arena) < 1000

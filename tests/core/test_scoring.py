@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from core.compiled import keep
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.params import EXCLUDES, POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
@@ -209,9 +214,45 @@ def test_warming_up_compiles_all_that_a_click_needs():
     index = SessionIndex(5)
     scorer = Scorer(index, preset("vstan"))
     scorer.warm_up()
-    kernels = [score_run, rank_popular, add_sessions]
+    kernels = [keep, score_run, rank_popular, add_sessions]
     before = [kernel.signatures for kernel in kernels]
     index.add(closed(n, [f"i{n}", "a"]) for n in range(9))
     scorer.score([((), 0.0), (("a", "unknown"), 1.5)])
     assert [kernel.signatures for kernel in kernels] == before
-    assert [len(signatures) for signatures in before] == [1, 1, 1]
+    assert [len(signatures) for signatures in before] == [1, 1, 1, 1]
+
+
+def test_a_scorer_goes_on_while_the_index_changes_its_arrays():
+    """As the index grows and sessions leave, one scorer answers what a new one does, to any query."""
+    index = SessionIndex(800)
+    scorer = Scorer(index, preset("vstan", exclude="session"))
+    moved = set()
+    for number in range(0, 4000, 40):
+        index.add(
+            closed(n, [f"i{n * 7 % 900 + n // 3}", f"i{n % 50}", f"i{n // 2}"])
+            for n in range(number, number + 40)
+        )
+        moved.add(tuple(array.ctypes.data for array in index.arrays))
+        query = [f"i{n}" for n in range(number // 10)]
+        asked = [(query, 5000.0), (query[-3:], 5000.0), ((), 5000.0)]
+        assert scorer.score(asked) == Scorer(index, scorer.parameters).score(asked)
+    assert len(moved) > 10
+
+
+def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
+    """Arrays that Python has forgotten are still there for compiled code; they go when it lets go of them."""
+    gone, index = [], SessionIndex(2)
+    index.add([closed(0, ["a"])])
+    engine = Scorer(index, preset("vstan"))._engine
+    weights = np.full(len(engine.age_weight), 0.25)
+    weakref.finalize(weights, gone.append, True)
+    kept = keep(engine._replace(age_weight=weights))
+    del weights
+    gc.collect()
+    assert not gone
+    items, scores = np.empty(5, np.int32), np.empty(5)
+    assert rank_popular(kept, items, scores) == 1
+    assert scores[0] == 0.25
+    del kept
+    gc.collect()
+    assert gone
