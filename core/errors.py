@@ -12,6 +12,7 @@ The tree::
     ├── ReplayError            a file to replay cannot be read at all
     ├── EvaluationError        an evaluation that cannot be made: no such method, nothing to learn or to ask
     ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
+    ├── ExplainError           an answer that cannot be computed anew: no such click, a dead letter, gone
     ├── DemoError              the demo's purchases cannot be read, or its worker ended
     └── StateError             stored state was written by something else than this version reads
 
@@ -70,6 +71,10 @@ class EvaluationError(NextclickError):
 
 class TuneError(NextclickError):
     """A search for parameters cannot begin, or ended before it had its first figures."""
+
+
+class ExplainError(NextclickError):
+    """An answer cannot be computed anew: no such click, a dead letter, no answer yet, topics cut short."""
 
 
 class DemoError(NextclickError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -153,20 +154,32 @@ class IndexFeed:
                 f"{records[0].offset} came: it was deleted and made anew, so the index is of another topic. "
                 "Start the worker again"
             )
-        sessions = []
-        for record in records:
-            if record.value is None:
-                continue
-            try:
-                sessions.append(_decoder.decode(record.value))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self._note_unreadable(record.offset, error)
-        self.index.add(sessions)
+        self.index.add(sessions_of(records, self._note_unreadable))
         self.offset = records[-1].offset + 1
         self._mark = mark_of(records[-1])
 
-    def _note_unreadable(self, offset: int, error: Exception) -> None:
+    def _note_unreadable(self, record: Any, error: Exception) -> None:
         self._telemetry.unreadable.inc()
         self._unreadable += 1
         if self._unreadable <= 10:  # noqa: PLR2004 -- the count goes on, the log does not
-            logger.warning("record %d of the sessions topic is no session: %s", offset, error)
+            logger.warning("record %d of the sessions topic is no session: %s", record.offset, error)
+
+
+def sessions_of(
+    records: Iterable[Any], on_unreadable: Callable[[Any, Exception], None] = lambda *_: None
+) -> list[ClosedSession]:
+    """The sessions that records of the sessions topic hold, in their order; what is none is left out.
+
+    Args:
+        records: of the sessions topic; one without a value is passed over in silence.
+        on_unreadable: is told of each other one that is no session, and why.
+    """
+    sessions = []
+    for record in records:
+        if record.value is None:
+            continue
+        try:
+            sessions.append(_decoder.decode(record.value))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            on_unreadable(record, error)
+    return sessions

@@ -1,0 +1,293 @@
+"""One answer computed anew from the topics alone, beside the one that was given.
+
+What an answer depends on is on the topics: the visitor's session is a function of its partition's log up to
+the click, the index one of the sessions topic up to the answer's ``index_offset``, and the parameters are
+those of the settings, by name. The one thing that the clicks' log does not say is which sessions the clock
+has closed (cause ``idle``); those are on the sessions topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from core.answers import Answer, answer, decode_answer
+from core.clicks import Click
+from core.errors import BadClickError, ExplainError, TopicError
+from core.following import Follower
+from core.index import SessionIndex
+from core.scoring import Recommended, Scorer
+from core.sessions import ClosedSession
+from core.step import DeadLetter, Query, Record, parse_run
+from stream_app.index_feed import sessions_of
+from stream_app.kafka import describe_topics
+from stream_app.partition_log import PartitionLog
+from stream_app.settings import Settings
+
+#: Is told what is read, how many records of it have been, and how many there are.
+OnProgress = Callable[[str, int, int], None]
+
+_CLIENT: Final = "nextclick-explain"
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """An answer that was given, and the same computed anew.
+
+    Args:
+        offset: of the answer's record, in the click's partition of the recommendations topic.
+        given: the answer on the topic.
+        again: the answer that comes out now.
+        differences: a sentence for each field and each item that differs; empty where all is the same.
+    """
+
+    offset: int
+    given: Answer
+    again: Answer
+    differences: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """What became of a click and why.
+
+    Args:
+        partition: of the click.
+        offset: of the click.
+        visitor: whose click.
+        item: the clicked item.
+        time_ms: when, by the sender's clock.
+        outcome: what it was to the session: ``opened``, ``joined``, ``duplicate`` or ``overlong``.
+        session: id of the session.
+        items: the session's items as of the click, in the order of time.
+        answers: each answer that was given, in the order in which they were.
+    """
+
+    partition: int
+    offset: int
+    visitor: str
+    item: str
+    time_ms: int
+    outcome: str
+    session: str
+    items: tuple[str, ...]
+    answers: tuple[Compared, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether every answer comes out as it was given, bit for bit."""
+        return not any(compared.differences for compared in self.answers)
+
+
+async def explain(
+    settings: Settings, partition: int, offset: int, on_progress: OnProgress = lambda *_: None
+) -> Explanation:
+    """Compute the answer to a click anew.
+
+    Args:
+        settings: of the worker that answered.
+        partition: of the click, in the clicks topic.
+        offset: of the click.
+        on_progress: is told how far the reading is.
+
+    Raises:
+        ExplainError: there is no such click, it is a dead letter, it has no answer yet, a topic does not
+            reach back far enough, or the settings' parameters are not those that the answer names.
+        TopicError: a topic is missing, or is not handed out by its broker.
+        BrokerError: no broker answers.
+    """
+    await _refuse_missing(settings, partition)
+    click = await _click(settings, partition, offset)
+    given = await _given(settings, partition, offset, on_progress)
+    indexes = {one.index_offset: SessionIndex(settings.index_sessions) for _, one in given}
+    closed_idle = await _read_sessions(settings, click.visitor, indexes, on_progress)
+    followers = [Follower(partition, click.visitor, settings.window_rules(), closed_idle)]
+    if closed_idle:
+        # A worker that dies between a closing's record and its own state goes on with the session open.
+        followers.append(Follower(partition, click.visitor, settings.window_rules(), ()))
+    began = min((_opened_at(one.session) for _, one in given), default=offset)
+    await _follow(settings, partition, offset, followers, began, on_progress)
+    queries = [_query(partition, offset, follower) for follower in followers]
+    if not given:
+        raise ExplainError(
+            f"the click at partition {partition}, offset {offset} has no answer yet in "
+            f"{settings.recommendations_topic}: is a worker running, and has it come so far? "
+            "The metric nextclick_consumer_lag says so"
+        )
+    compared = [_compare(settings, partition, queries, indexes, place, one) for place, one in given]
+    query = _fitting(queries, given[-1][1])
+    return Explanation(
+        partition,
+        offset,
+        query.visitor,
+        query.item,
+        query.time_ms,
+        query.outcome,
+        query.session,
+        query.items,
+        tuple(compared),
+    )
+
+
+async def _refuse_missing(settings: Settings, partition: int) -> None:
+    names = [settings.clicks_topic, settings.recommendations_topic, settings.sessions_topic]
+    shapes = await describe_topics(settings, names)
+    if missing := [name for name, shape in shapes.items() if shape is None]:
+        raise TopicError(f"no topic {', '.join(missing)}; are these the settings of the worker?")
+    shape = shapes[settings.clicks_topic]
+    if shape and not 0 <= partition < shape.partitions:
+        raise ExplainError(
+            f"{settings.clicks_topic} has the partitions 0 to {shape.partitions - 1}, asked for {partition}"
+        )
+
+
+async def _click(settings: Settings, partition: int, offset: int) -> Click:
+    async with PartitionLog.opened(settings, settings.clicks_topic, partition, _CLIENT) as log:
+        begin, end = await log.bounds()
+        record = await log.record_at(offset) if begin <= offset < end else None
+    where = f"{settings.clicks_topic} partition {partition}"
+    if record is None:
+        gone = "; retention has removed what was before" if 0 <= offset < begin else ""
+        raise ExplainError(f"no click at offset {offset}: {where} has the offsets {begin} to {end - 1}{gone}")
+    ((_, click),) = parse_run([_record(record)], settings.max_value_bytes)
+    if isinstance(click, BadClickError):
+        raise _dead(partition, offset, click.reason, click.detail)
+    return click
+
+
+async def _given(
+    settings: Settings, partition: int, offset: int, on_progress: OnProgress
+) -> list[tuple[int, Answer]]:
+    """Each answer to the click with the offset of its record."""
+    found = []
+    place = b'"click":' + msgspec.json.encode({"partition": partition, "offset": offset})
+    topic = settings.recommendations_topic
+    async with PartitionLog.opened(settings, topic, partition, _CLIENT) as log:
+        begin, end = await log.bounds()
+        async for records in log.read(begin, end):
+            found += [(r.offset, decode_answer(r.value)) for r in records if place in (r.value or b"")]
+            on_progress(topic, records[-1].offset + 1 - begin, end - begin)
+    name = settings.scoring_parameters().name
+    for _, one in found:
+        if one.parameters != name:
+            raise ExplainError(
+                f"the answer was computed with the parameters {one.parameters!r}, the settings here have "
+                f"{name!r}: give the worker's settings, by --config, --params or NEXTCLICK_… variables"
+            )
+    return found
+
+
+async def _read_sessions(
+    settings: Settings, visitor: str, indexes: dict[int, SessionIndex], on_progress: OnProgress
+) -> list[ClosedSession]:
+    """Feed each index up to its offset, and find the visitor's sessions that the clock has closed."""
+    idle: list[ClosedSession] = []
+    topic = settings.sessions_topic
+    async with PartitionLog.opened(settings, topic, 0, _CLIENT) as log:
+        begin, end = await log.bounds()
+        if begin and indexes:
+            raise ExplainError(
+                f"{topic} no longer reaches back to its first session: it begins at offset {begin}. The "
+                "index cannot be made as it was; give the topic retention.ms=-1 and retention.bytes=-1"
+            )
+        if indexes and max(indexes) > end:
+            raise ExplainError(
+                f"the answer was computed with {max(indexes)} records of {topic}, which has {end}: "
+                "the topic was made anew, or the settings name another one than the worker's"
+            )
+        async for records in log.read(begin, end):
+            for upto, index in indexes.items():
+                index.add(sessions_of(record for record in records if record.offset < upto))
+            suspects = (record for record in records if b'"idle"' in (record.value or b""))
+            idle += [s for s in sessions_of(suspects) if s.cause == "idle" and s.visitor == visitor]
+            on_progress(topic, records[-1].offset + 1 - begin, end - begin)
+    return idle
+
+
+async def _follow(
+    settings: Settings,
+    partition: int,
+    offset: int,
+    followers: Sequence[Follower],
+    began: int,
+    on_progress: OnProgress,
+) -> None:
+    topic = settings.clicks_topic
+    async with PartitionLog.opened(settings, topic, partition, _CLIENT) as log:
+        begin, _ = await log.bounds()
+        if began < begin:
+            raise ExplainError(
+                f"{topic} partition {partition} begins at offset {begin}, and the session of the click began "
+                f"at {began}: retention has removed it"
+            )
+        async for records in log.read(begin, offset + 1):
+            parsed = parse_run(map(_record, records), settings.max_value_bytes)
+            for follower in followers:
+                follower.take(parsed)
+            on_progress(topic, records[-1].offset + 1 - begin, offset + 1 - begin)
+
+
+def _compare(
+    settings: Settings,
+    partition: int,
+    queries: Sequence[Query],
+    indexes: dict[int, SessionIndex],
+    place: int,
+    given: Answer,
+) -> Compared:
+    scorer = Scorer(indexes[given.index_offset], settings.scoring_parameters())
+    query = _fitting(queries, given)
+    (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
+    again = answer(query, partition, recommended, given.index_offset, scorer.parameters.name)
+    return Compared(place, given, again, tuple(_differences(given, again)))
+
+
+def _fitting(queries: Sequence[Query], given: Answer) -> Query:
+    """The query that has the answer's session, or the first."""
+    for query in queries:
+        if (query.session, len(query.items)) == (given.session, given.position):
+            return query
+    return queries[0]
+
+
+def _differences(given: Answer, again: Answer) -> Iterator[str]:
+    for name in ("visitor", "item", "session", "position"):
+        if getattr(given, name) != getattr(again, name):
+            yield f"{name} was {getattr(given, name)!r}, now {getattr(again, name)!r}"
+    for rank in range(max(len(given.items), len(again.items))):
+        was = given.items[rank] if rank < len(given.items) else None
+        now = again.items[rank] if rank < len(again.items) else None
+        if was != now:
+            yield f"item {rank + 1} was {_said(was)}, now {_said(now)}"
+
+
+def _said(one: Recommended | None) -> str:
+    return msgspec.json.encode(one).decode() if one else "none"
+
+
+def _query(partition: int, offset: int, follower: Follower) -> Query:
+    last = follower.last
+    if isinstance(last, DeadLetter):
+        raise _dead(partition, offset, last.reason, last.detail)
+    if last is None or last.offset != offset:
+        raise ExplainError(
+            f"the log of partition {partition} was read up to offset {offset}, and has no click"
+        )
+    return last
+
+
+def _opened_at(session: str) -> int:
+    """The offset of the click that opened a session."""
+    return int(session.partition("-")[2])
+
+
+def _dead(partition: int, offset: int, reason: str, detail: str) -> ExplainError:
+    return ExplainError(
+        f"the record at partition {partition}, offset {offset} is a dead letter and has no answer: "
+        f"{reason}: {detail}"
+    )
+
+
+def _record(record: Any) -> Record:
+    """A record as the core has it."""
+    return Record(record.offset, record.timestamp, record.key, record.value)
