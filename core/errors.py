@@ -31,7 +31,7 @@ class BadClickError(NextclickError):
     """An input record that is not a click.
 
     Args:
-        reason: one of :data:`core.clicks.BAD_REASONS`; the label that it is counted by.
+        reason: one of :data:`core.clicks.BAD_REASONS`, or ``misplaced``; the label that it is counted by.
         detail: what was expected and what came, for a person.
     """
 

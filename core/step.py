@@ -30,12 +30,21 @@ from core.sessions import (
 
 
 class Record(NamedTuple):
-    """A record of the input topic: offset, append time (ms since 1970), key and value as they came."""
+    """A record of the input topic.
+
+    Attributes:
+        offset: of the record.
+        append_ms: when it was appended, milliseconds since 1970.
+        key: as it came.
+        value: as it came.
+        moved_from: ``partition-offset`` of the record that this one is a copy of; None: it is no copy.
+    """
 
     offset: int
     append_ms: int
     key: bytes | None
     value: bytes | None
+    moved_from: str | None = None
 
 
 class VisitorState(msgspec.Struct, frozen=True, array_like=True):
@@ -102,12 +111,17 @@ class RunResult(NamedTuple):
 
 
 def parse_run(records: Iterable[Record], max_bytes: int) -> list[Parsed]:
-    """Read each record as a click; a bad one is kept with its error."""
+    """Read each record as a click; a bad one is kept with its error.
+
+    A copy whose click has no id gets one by what it is a copy of: a click that was copied twice is one click.
+    """
     parsed = []
     for record in records:
         click: Click | BadClickError
         try:
             click = parse_click(record.value, max_bytes)
+            if record.moved_from is not None and click.id is None:
+                click = msgspec.structs.replace(click, id=f"moved from {record.moved_from}")
         except BadClickError as error:
             click = error
         parsed.append(Parsed(record, click))

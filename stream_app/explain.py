@@ -8,7 +8,7 @@ has closed (cause ``idle``); those are on the sessions topic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +18,14 @@ from core.clicks import Click
 from core.errors import BadClickError, ExplainError, TopicError
 from core.following import Follower
 from core.index import SessionIndex
+from core.placement import find_misplaced, without
 from core.scoring import Recommended, Scorer
 from core.sessions import ClosedSession
-from core.step import DeadLetter, Query, Record, parse_run
+from core.step import DeadLetter, Parsed, Query, parse_run
 from stream_app.index_feed import sessions_of
 from stream_app.kafka import describe_topics
 from stream_app.partition_log import PartitionLog
+from stream_app.placement import record_of
 from stream_app.settings import Settings
 
 #: Is told what is read, how many records of it have been, and how many there are.
@@ -96,8 +98,8 @@ async def explain(
         TopicError: a topic is missing, or is not handed out by its broker.
         BrokerError: no broker answers.
     """
-    await _refuse_missing(settings, partition)
-    click = await _click(settings, partition, offset)
+    partitions = await _partitions(settings, partition)
+    click = await _click(settings, partition, offset, partitions)
     given = await _given(settings, partition, offset, on_progress)
     indexes = {one.index_offset: SessionIndex(settings.index_sessions) for _, one in given}
     closed_idle = await _read_sessions(settings, click.visitor, indexes, on_progress)
@@ -106,7 +108,7 @@ async def explain(
         # A worker that dies between a closing's record and its own state goes on with the session open.
         followers.append(Follower(partition, click.visitor, settings.window_rules(), ()))
     began = min((_opened_at(one.session) for _, one in given), default=offset)
-    await _follow(settings, partition, offset, followers, began, on_progress)
+    await _follow(settings, partition, offset, partitions, followers, began, on_progress)
     queries = [_query(partition, offset, follower) for follower in followers]
     if not given:
         raise ExplainError(
@@ -129,19 +131,21 @@ async def explain(
     )
 
 
-async def _refuse_missing(settings: Settings, partition: int) -> None:
+async def _partitions(settings: Settings, partition: int) -> int:
+    """How many partitions the clicks have, once it is known that all topics are there."""
     names = [settings.clicks_topic, settings.recommendations_topic, settings.sessions_topic]
     shapes = await describe_topics(settings, names)
     if missing := [name for name, shape in shapes.items() if shape is None]:
         raise TopicError(f"no topic {', '.join(missing)}; are these the settings of the worker?")
-    shape = shapes[settings.clicks_topic]
-    if shape and not 0 <= partition < shape.partitions:
+    partitions = next(shape.partitions for name, shape in shapes.items() if shape and name == names[0])
+    if not 0 <= partition < partitions:
         raise ExplainError(
-            f"{settings.clicks_topic} has the partitions 0 to {shape.partitions - 1}, asked for {partition}"
+            f"{settings.clicks_topic} has the partitions 0 to {partitions - 1}, asked for {partition}"
         )
+    return partitions
 
 
-async def _click(settings: Settings, partition: int, offset: int) -> Click:
+async def _click(settings: Settings, partition: int, offset: int, partitions: int) -> Click:
     async with PartitionLog.opened(settings, settings.clicks_topic, partition, _CLIENT) as log:
         begin, end = await log.bounds()
         record = await log.record_at(offset) if begin <= offset < end else None
@@ -149,7 +153,7 @@ async def _click(settings: Settings, partition: int, offset: int) -> Click:
     if record is None:
         gone = "; retention has removed what was before" if 0 <= offset < begin else ""
         raise ExplainError(f"no click at offset {offset}: {where} has the offsets {begin} to {end - 1}{gone}")
-    ((_, click),) = parse_run([_record(record)], settings.max_value_bytes)
+    ((_, click),) = _parsed(settings, [record], partition, partitions)
     if isinstance(click, BadClickError):
         raise _dead(partition, offset, click.reason, click.detail)
     return click
@@ -208,6 +212,7 @@ async def _follow(
     settings: Settings,
     partition: int,
     offset: int,
+    partitions: int,
     followers: Sequence[Follower],
     began: int,
     on_progress: OnProgress,
@@ -221,10 +226,18 @@ async def _follow(
                 f"at {began}: retention has removed it"
             )
         async for records in log.read(begin, offset + 1):
-            parsed = parse_run(map(_record, records), settings.max_value_bytes)
+            parsed = _parsed(settings, records, partition, partitions)
             for follower in followers:
                 follower.take(parsed)
             on_progress(topic, records[-1].offset + 1 - begin, offset + 1 - begin)
+
+
+def _parsed(settings: Settings, records: Iterable[Any], partition: int, partitions: int) -> list[Parsed]:
+    """Records as the worker reads them."""
+    run = parse_run(map(record_of, records), settings.max_value_bytes)
+    if settings.unkeyed == "accept":
+        return run
+    return without(run, find_misplaced(run, partition, partitions), partitions)
 
 
 def _compare(
@@ -286,8 +299,3 @@ def _dead(partition: int, offset: int, reason: str, detail: str) -> ExplainError
         f"the record at partition {partition}, offset {offset} is a dead letter and has no answer: "
         f"{reason}: {detail}"
     )
-
-
-def _record(record: Any) -> Record:
-    """A record as the core has it."""
-    return Record(record.offset, record.timestamp, record.key, record.value)

@@ -23,6 +23,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
 from core.params import ScoringParameters
+from core.placement import Unkeyed
 from core.presets import PRESETS
 from core.sessions import WindowRules
 from stream_app.scoring_file import (
@@ -92,6 +93,13 @@ class Settings(BaseSettings):
     )
     replication_factor: Annotated[int, Field(ge=1, le=16)] = Field(
         1, description="copies of each topic, used by `nextclick topics create` and for the changelog"
+    )
+
+    unkeyed: Unkeyed = Field(
+        "accept",
+        description="what is done with a click whose key is not its visitor and that is not in the partition "
+        "of the visitor either: `accept` it where it is, `refuse` it to dead-letters, or `repartition` it by "
+        "writing it again with its key",
     )
 
     # The window

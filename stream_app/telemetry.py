@@ -45,6 +45,11 @@ class Telemetry:
         self.dead_letters = counter(
             "dead_letters", "Records sent to dead-letters, late and future ones included, by reason", "reason"
         )
+        self.misplaced = counter(
+            "misplaced_clicks",
+            "Clicks that were not in their visitor's partition, by what was done",
+            "unkeyed",
+        )
         self.open_sessions = gauge("open_sessions", "Sessions open in this worker's partitions", "partition")
         self.index_sessions = gauge("index_sessions", "Closed sessions held by the index")
         self.index_items = gauge("index_items", "Items that the held sessions have")

@@ -26,6 +26,7 @@ from core.step import Record
 from stream_app import topics
 from stream_app.broker_process import free_ports
 from stream_app.kafka import client_options, end_offsets, new_topic_reader, open_producer
+from stream_app.placement import record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import read_metrics
 
@@ -228,8 +229,7 @@ def read_topics(settings: Settings) -> Topics:
     """Everything that is on the topics now; what is read later may be younger."""
     clicks: dict[int, list[Record]] = {}
     for record in read_topic(settings, settings.clicks_topic):
-        place = Record(record.offset, record.timestamp, record.key, record.value)
-        clicks.setdefault(record.partition, []).append(place)
+        clicks.setdefault(record.partition, []).append(record_of(record))
     answers: dict[tuple[int, int], list[Answer]] = {}
     strays = []
     for record in read_topic(settings, settings.recommendations_topic):

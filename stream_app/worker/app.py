@@ -70,7 +70,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     )
     app.transport = _transport(app, settings)
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
-    runtime = Runtime(settings, app, table)
+    runtime = Runtime(settings, app, table, partitions)
     clicks = app.topic(settings.clicks_topic, schema=RunSchema())
 
     @app.agent(clicks, name="clicks")

@@ -32,6 +32,7 @@ from core.step import (
     visitors_of,
 )
 from stream_app.outbox import Outbox, OutRecord
+from stream_app.placement import Placement
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
@@ -54,6 +55,7 @@ class Tools(NamedTuple):
     table: VisitorTable
     outbox: Outbox
     answering: Answering
+    placement: Placement
     telemetry: Telemetry
 
 
@@ -134,7 +136,9 @@ class PartitionProcessor:
         if not run.still_ours():
             return
         tools = self._tools
-        parsed = parse_run(run.records, tools.settings.max_value_bytes)
+        parsed = tools.placement.placed(
+            self._partition, parse_run(run.records, tools.settings.max_value_bytes)
+        )
         before = tools.table.load(self._partition, visitors_of(parsed))
         result = advance_run(self._partition, parsed, self._state, before, tools.rules)
         self._note_open(result.visitors)
@@ -170,6 +174,7 @@ class PartitionProcessor:
         """Publish, then make the state durable; False when the partition is no longer ours."""
         tools, partition = self._tools, self._partition
         closed = [*result.closed, *swept.closed]
+        moved, dead = tools.placement.split(result.dead)
         answers = tools.answering.answer(partition, result.queries)
         await asyncio.gather(
             tools.outbox.write(
@@ -185,10 +190,12 @@ class PartitionProcessor:
             tools.outbox.write(
                 tools.settings.dead_letters_topic,
                 0,
-                [self._dead_letter(letter) for letter in result.dead],
+                [self._dead_letter(letter) for letter in dead],
             ),
+            tools.placement.move(tools.outbox, partition, moved),
         )
-        self._count(result, swept)
+        self._count(result._replace(dead=dead), swept)
+        tools.telemetry.clicks.labels("moved").inc(len(moved))
         if not run.still_ours():
             logger.warning("partition %d went to another worker during a run", partition)
             return False

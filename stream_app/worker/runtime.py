@@ -10,9 +10,9 @@ from typing import Any, Final
 from core.errors import SettingsError
 from core.evaluation import Judge
 from core.scoring import Scorer
-from core.step import Record
 from stream_app.index_feed import IndexFeed
 from stream_app.outbox import Outbox
+from stream_app.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
@@ -34,13 +34,15 @@ class Runtime:
         settings: all settings.
         app: the Faust app, not started.
         table: its visitor table.
+        partitions: of the input topic.
     """
 
-    def __init__(self, settings: Settings, app: Any, table: VisitorTable) -> None:
+    def __init__(self, settings: Settings, app: Any, table: VisitorTable, partitions: int) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
         self._app = app
         self._table = table
+        self._partitions = partitions
         self._feed = IndexFeed(settings, self.telemetry)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
@@ -64,7 +66,10 @@ class Runtime:
         self._warm_up(scorer)
         outbox = await Outbox.open(settings)
         answering = Answering(scorer, self._feed, Judge(settings.exclude), self.telemetry)
-        self._tools = Tools(settings, settings.window_rules(), self._table, outbox, answering, self.telemetry)
+        placement = Placement(settings, self._partitions, self.telemetry)
+        self._tools = Tools(
+            settings, settings.window_rules(), self._table, outbox, answering, placement, self.telemetry
+        )
         self._ticker = asyncio.create_task(self._tick(), name="tick")
 
     async def stop(self) -> None:
@@ -85,7 +90,7 @@ class Runtime:
     async def submit(self, event: Any) -> None:
         """Take a run from the agent; it is finished when its partition is done with it."""
         message = event.message
-        records = [Record(r.offset, r.timestamp, r.key, r.value) for r in event.value]
+        records = [record_of(record) for record in event.value]
         still_ours = self._ownership(message.tp, message.generation_id)
         if still_ours():
             consumer = self._app.consumer
