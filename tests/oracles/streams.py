@@ -65,6 +65,30 @@ def streams(draw):
     return rules, parse_run(records, 1000)
 
 
+def long_stream(chance, length=40):
+    """The same from a seeded ``random.Random``, always of full length."""
+    rules = WindowRules(
+        gap_ms=chance.choice([2, 10, 20]),
+        grace_ms=chance.choice([0, 3, 15]),
+        future_ms=chance.choice([0, 5]),
+        max_clicks=chance.choice([1, 2, 4]),
+    )
+    over = rules.gap_ms + rules.grace_ms
+    records, now_ms, offset = [], 1000, chance.randrange(6)
+    for number in range(length):
+        now_ms += chance.choice([0, 0, 0, 1, 1, 2, rules.gap_ms, rules.gap_ms + 1, over, over + 1])
+        offset += chance.choice([1, 1, 1, 3])
+        behind_ms = chance.choice([0, 0, 0, 1, 2, rules.grace_ms, rules.grace_ms + 1, rules.gap_ms, over])
+        ahead_ms = chance.choice([0, 0, 0, 0, 0, rules.future_ms, rules.future_ms + 1])
+        time_ms = max(0, now_ms - behind_ms + ahead_ms)
+        who, identity = chance.choice("aaabcd"), chance.choice([None, None, "x", "y"])
+        value = encode_click(Click(who, f"i{number}", time_ms, identity, chance.choice([None, "cart"])))
+        if chance.random() < 0.1:
+            value = chance.choice(BAD_VALUES)
+        records.append(Record(offset, now_ms, who.encode(), value))
+    return rules, parse_run(records, 1000)
+
+
 class World:
     """What outlives a run: the stored states, and everything that was sent."""
 
