@@ -10,7 +10,7 @@ finds another's records between its own writes the current states once more, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from core.step import PartitionState, VisitorState
 
@@ -31,7 +31,11 @@ class Entry(NamedTuple):
     as_of: int | None = None
 
 
-class Held:
+#: What tells visitors apart: a name, or a table's key.
+Visitor = TypeVar("Visitor")
+
+
+class Held(Generic[Visitor]):
     """How far the state is that was read so far.
 
     Args:
@@ -39,7 +43,7 @@ class Held:
         visitors: ``applied`` of the state of each visitor that has one; it is kept and changed.
     """
 
-    def __init__(self, partition: int, visitors: dict[str, int]) -> None:
+    def __init__(self, partition: int, visitors: dict[Visitor, int]) -> None:
         self.partition = partition
         self.visitors = visitors
 
@@ -50,7 +54,7 @@ class Held:
         self.partition = applied
         return True
 
-    def take_state(self, visitor: str, applied: int, as_of: int | None) -> bool:
+    def take_state(self, visitor: Visitor, applied: int, as_of: int | None) -> bool:
         """Whether a visitor's state counts.
 
         It must not be older than the partition's record, which says that everything before it is in the
@@ -62,7 +66,7 @@ class Held:
         self.visitors[visitor] = applied
         return True
 
-    def take_deletion(self, visitor: str, as_of: int | None) -> bool:
+    def take_deletion(self, visitor: Visitor, as_of: int | None) -> bool:
         """Whether a deletion counts: it is as far as the partition's record and the visitor's state.
 
         One that does not say how far it is counts for as far as the partition's record.

@@ -89,6 +89,10 @@ class Telemetry:
         )
         self.lag = gauge("consumer_lag", "Records of the input not yet read", "partition")
         self.rebalances = counter("rebalances", "Rebalances of the consumer group that this worker saw")
+        self.changelog_merged = counter(
+            "changelog_merged",
+            "Records read back because another worker wrote to the changelog of an assigned partition",
+        )
         self.recovery_seconds = gauge(
             "recovery_seconds", "From the last assignment of partitions to ready, seconds"
         )

@@ -36,7 +36,8 @@ from stream_app.placement import Placement
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
-from stream_app.worker.tables import VisitorTable, changes_of
+from stream_app.worker.changelog import Changelog
+from stream_app.worker.tables import VisitorTable, changes_of, visitor_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +61,16 @@ class Tools(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Work for a partition: records (none: a tick), whether it is still ours, and what to call when done."""
+    """Work for a partition: records (none: a tick), whether it is still ours, and what to call at its end.
+
+    ``still_ours`` waits where that is not known. ``done`` is called when all is written, ``dropped`` when the
+    partition went to another worker before.
+    """
 
     records: list[Record]
-    still_ours: Callable[[], bool]
-    done: Callable[[], object]
+    still_ours: Callable[[], Awaitable[bool]]
+    done: Callable[[], object] = lambda: None
+    dropped: Callable[[], object] = lambda: None
 
 
 class PartitionProcessor:
@@ -83,6 +89,7 @@ class PartitionProcessor:
         self._tools = tools
         self._on_error = on_error
         self._state = tools.table.partition(partition)
+        self._changelog = Changelog(partition, tools.settings, tools.outbox, tools.table, tools.telemetry)
         self._open = OpenSessions()
         for visitor, state in tools.table.all_visitors(partition):
             self._open.note(visitor, state.session.last_ms)
@@ -99,15 +106,16 @@ class PartitionProcessor:
         """Hand over a run; waits while :data:`MOST_WAITING` are before it."""
         await self._queue.put(run)
 
-    def tick(self, still_ours: Callable[[], bool]) -> None:
+    def tick(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
         """Let time pass: go on with a sweep, close the sessions of an idle partition; work comes first."""
         if self._queue.empty():
-            self._queue.put_nowait(Run([], still_ours, lambda: None))
+            self._queue.put_nowait(Run([], still_ours))
 
     async def stop(self) -> None:
         """Finish the run in hand and end; runs that wait are left for whoever reads them next."""
         while not self._queue.empty():
-            self._queue.get_nowait()
+            if waiting := self._queue.get_nowait():
+                waiting.dropped()
         if not self._task.done():
             self._queue.put_nowait(None)
         await asyncio.gather(self._task, return_exceptions=True)
@@ -133,7 +141,8 @@ class PartitionProcessor:
         return True
 
     async def _apply(self, run: Run) -> None:
-        if not run.still_ours():
+        if not await run.still_ours():
+            run.dropped()
             return
         tools = self._tools
         parsed = tools.placement.placed(
@@ -146,9 +155,12 @@ class PartitionProcessor:
         if await self._write(result, swept, run):
             tools.telemetry.run_clicks.observe(len(run.records))
             run.done()
+        else:
+            logger.warning("partition %d went to another worker during a run", self._partition)
+            run.dropped()
 
     async def _let_time_pass(self, run: Run) -> None:
-        if not run.still_ours() or not self._open:
+        if not await run.still_ours() or not self._open:
             return
         nothing = RunResult({}, [], [], [], self._state, Counter())
         idle_s = time.monotonic() - self._last_run_at
@@ -172,6 +184,8 @@ class PartitionProcessor:
 
     async def _write(self, result: RunResult, swept: RunResult, run: Run) -> bool:
         """Publish, then make the state durable; False when the partition is no longer ours."""
+        if not await run.still_ours():
+            return False
         tools, partition = self._tools, self._partition
         closed = [*result.closed, *swept.closed]
         moved, dead = tools.placement.split(result.dead)
@@ -196,19 +210,23 @@ class PartitionProcessor:
         )
         self._count(result._replace(dead=dead), swept)
         tools.telemetry.clicks.labels("moved").inc(len(moved))
-        if not run.still_ours():
-            logger.warning("partition %d went to another worker during a run", partition)
-            return False
         changes = changes_of(result.visitors, result.partition, swept.visitors)
-        offset = await tools.outbox.write(
-            tools.table.changelog, partition, [OutRecord(key, value) for key, value in changes]
-        )
-        if not run.still_ours():
+        merged = await self._changelog.store(changes, result.partition.applied, run.still_ours)
+        if merged is None:
             return False
-        tools.table.write(partition, changes, offset or 0)
         self._state = result.partition
         self._note_open(swept.visitors)
+        if merged:
+            self._look_again(merged)
         return True
+
+    def _look_again(self, keys: Iterable[bytes]) -> None:
+        """Take the state from the table, where another worker's part in it was merged."""
+        table = self._tools.table
+        visitors = [visitor for key in keys if (visitor := visitor_of(key)) is not None]
+        held = table.load(self._partition, visitors)
+        self._state = table.partition(self._partition)
+        self._note_open({visitor: held.get(visitor) for visitor in visitors})
 
     def _dead_letter(self, letter: DeadLetter) -> OutRecord:
         """The record as it came; why and from where in headers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from core.errors import SettingsError
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: How often idle partitions and late sweeps are looked after, seconds.
 TICK_S: Final = 1.0
+
+#: How often it is looked whether the group answers again, seconds.
+ASK_AGAIN_S: Final = 0.05
 
 
 class Runtime:
@@ -92,11 +96,13 @@ class Runtime:
         message = event.message
         records = [record_of(record) for record in event.value]
         still_ours = self._ownership(message.tp, message.generation_id)
-        if still_ours():
-            consumer = self._app.consumer
+        consumer = self._app.consumer
+        if await still_ours():
             await self._processor(message.partition).submit(
-                Run(records, still_ours, lambda: consumer.finish(message))
+                Run(records, still_ours, lambda: consumer.finish(message), lambda: consumer.release(message))
             )
+        else:
+            consumer.release(message)
 
     def assigned(self) -> None:
         """Note that partitions were assigned and their recovery begins."""
@@ -135,10 +141,15 @@ class Runtime:
             self.telemetry.lag.labels(str(partition)).set_function(lambda: self._lag(partition))
         return known
 
-    def _ownership(self, tp: Any, generation: int) -> Any:
-        def still_ours() -> bool:
+    def _ownership(self, tp: Any, generation: int) -> Callable[[], Awaitable[bool]]:
+        async def still_ours() -> bool:
             app = self._app
-            return app.consumer_generation_id == generation and tp in app.consumer.assignment()
+            # Not known: this process was frozen, or no broker is in reach. The next heartbeat will tell.
+            while (  # noqa: ASYNC110 -- the heartbeats are another thread's
+                ours := app.consumer.holds(tp, generation)
+            ) is None and not app.should_stop:
+                await asyncio.sleep(ASK_AGAIN_S)
+            return bool(ours)
 
         return still_ours
 

@@ -6,17 +6,21 @@ once that is confirmed, to RocksDB in one WriteBatch together with the changelog
 holds what the changelog lacks.
 
 Keys: ``v`` and the visitor; ``p`` alone is the partition's own record. Values: a version byte and msgpack.
+In RocksDB only: ``s`` and a key, without a value, where the changelog's last record of that key is stale.
+
+Faust reads the changelog back; which of its records count is decided by :mod:`core.changelog`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import faust
 import msgspec
 from rocksdict import WriteBatch
 
+from core.changelog import Held
 from core.errors import StateError
 from core.step import PartitionState, VisitorState
 
@@ -26,10 +30,24 @@ STATE_VERSION: Final = 1
 _PARTITION_KEY: Final = b"p"
 _VISITOR_PREFIX: Final = b"v"
 _VISITOR_END: Final = b"w"
+_STALE_PREFIX: Final = b"s"
+_STALE_END: Final = b"t"
+
+#: Header of a changelog record: the input offset up to which all was applied when it was written.
+AS_OF: Final = "as-of"
 
 _encoder = msgspec.msgpack.Encoder()
 _visitor_decoder = msgspec.msgpack.Decoder(VisitorState)
 _partition_decoder = msgspec.msgpack.Decoder(PartitionState)
+
+
+class _Applied(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of either state; the rest is skipped."""
+
+    applied: int
+
+
+_applied_decoder = msgspec.msgpack.Decoder(_Applied)
 
 #: A changelog record: key, and value or None for a deletion.
 State = TypeVar("State")
@@ -78,6 +96,24 @@ def changes_of(
     return [*puts, (_PARTITION_KEY, encode_state(partition)), *deletes, *swept]
 
 
+class _Table(faust.Table[bytes, bytes]):
+    """Faust's table, restored by the rules of :mod:`core.changelog`."""
+
+    restore: Callable[[int, Sequence[Any], int], None]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Apply what Faust read of the changelog, of any of its partitions."""
+        by_partition: dict[int, list[Any]] = {}
+        for event in batch:
+            by_partition.setdefault(event.message.partition, []).append(event.message)
+        try:
+            for partition, records in by_partition.items():
+                self.restore(partition, records, records[-1].offset)
+        except StateError as error:
+            # Faust would log it, and try again for ever.
+            self.app.add_future(self.app.crash(error))
+
+
 class VisitorTable:
     """Typed access to the Faust table.
 
@@ -91,8 +127,10 @@ class VisitorTable:
         raw: Any = faust.Schema(
             key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
-        self._table = app.Table(
-            "visitors",
+        self._table = _Table(
+            app,
+            name="visitors",
+            beacon=app.tables.beacon,
             schema=raw,
             # Also here: from a table without types Faust infers JSON, over what the schema says.
             key_type=bytes,
@@ -106,6 +144,8 @@ class VisitorTable:
                 "max_open_files": 256,
             },
         )
+        self._table.restore = self.restore
+        app.tables.add(self._table)
 
     @property
     def changelog(self) -> str:
@@ -132,16 +172,81 @@ class VisitorTable:
                 return
             yield key[1:].decode(), decode_visitor(value)
 
-    def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
+    def write(
+        self,
+        partition: int,
+        changes: Iterable[Change],
+        changelog_offset: int,
+        no_longer_stale: Iterable[bytes] = (),
+    ) -> None:
         """Apply changes that the changelog has confirmed, and remember up to which offset it was read."""
-        store = self._table.data
+        marks: list[Change] = [(_STALE_PREFIX + key, None) for key in no_longer_stale]
+        self._write(partition, [*changes, *marks], changelog_offset)
+
+    def restore(self, partition: int, records: Sequence[Any], changelog_offset: int) -> None:
+        """Apply what counts of some changelog records, and remember up to which offset it was read.
+
+        Args:
+            partition: of the table.
+            records: Kafka records, in the changelog's order; some may have been applied before.
+            changelog_offset: to remember, unless a later one is remembered already.
+
+        Raises:
+            StateError: a record was written by another version, or is damaged.
+        """
+        visitors = list({record.key for record in records if record.key[:1] == _VISITOR_PREFIX})
+        stored = self._db(partition).get(visitors) if visitors else []
+        held = Held(
+            self.partition(partition).applied,
+            {key: _applied(value) for key, value in zip(visitors, stored, strict=True) if value},
+        )
+        changes: dict[bytes, bytes | None] = {}
+        stale_before = self.stale(partition)
+        stale = set(stale_before)
+        for record in records:
+            if _counts(held, record):
+                changes[record.key] = record.value
+                stale.discard(record.key)
+            else:
+                stale.add(record.key)
+        changes |= {_STALE_PREFIX + key: b"" for key in stale - stale_before}
+        changes |= {_STALE_PREFIX + key: None for key in stale_before - stale}
+        self._write(partition, changes.items(), max(changelog_offset, self.changelog_offset(partition)))
+
+    def changelog_offset(self, partition: int) -> int:
+        """Up to which offset the changelog is in the table; -1 for none."""
+        value = self._db(partition).get(self._table.data.offset_key)
+        return int(value) if value else -1
+
+    def stale(self, partition: int) -> set[bytes]:
+        """Keys whose last record in the changelog did not count; compaction would keep just that one."""
+        found = set()
+        for key, _ in self._db(partition).items(from_key=_STALE_PREFIX):  # noqa: PERF102 -- no dict
+            if key >= _STALE_END:
+                break
+            found.add(key[1:])
+        return found
+
+    def current(self, partition: int, keys: Iterable[bytes]) -> list[Change]:
+        """What the table holds for some keys and the partition, in the order of :func:`changes_of`."""
+        visitors = sorted(key for key in keys if key[:1] == _VISITOR_PREFIX)
+        values = self._db(partition).get(visitors) if visitors else []
+        found: list[Change] = list(zip(visitors, values, strict=True))
+        own = (_PARTITION_KEY, encode_state(self.partition(partition)))
+        return [
+            *(change for change in found if change[1] is not None),
+            own,
+            *(change for change in found if change[1] is None),
+        ]
+
+    def _write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
         batch = WriteBatch(raw_mode=True)
         for key, value in changes:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(store.offset_key, str(changelog_offset).encode())
+        batch.put(self._table.data.offset_key, str(changelog_offset).encode())
         self._db(partition).write(batch)
 
     def _db(self, partition: int) -> Any:
@@ -151,6 +256,26 @@ class VisitorTable:
 
 def _key(visitor: str) -> bytes:
     return _VISITOR_PREFIX + visitor.encode()
+
+
+def visitor_of(key: bytes) -> str | None:
+    """Whose state a key has; None for the partition's own."""
+    return key[1:].decode() if key[:1] == _VISITOR_PREFIX else None
+
+
+def _counts(held: Held[bytes], record: Any) -> bool:
+    """Whether a changelog record counts."""
+    as_of = next((int(value) for name, value in record.headers or () if name == AS_OF), None)
+    if record.value is None:
+        return held.take_deletion(record.key, as_of)
+    applied = _applied(record.value)
+    if record.key == _PARTITION_KEY:
+        return held.take_partition(applied)
+    return held.take_state(record.key, applied, as_of)
+
+
+def _applied(value: bytes) -> int:
+    return _decode(_applied_decoder, value).applied
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[State], value: bytes) -> State:

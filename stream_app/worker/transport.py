@@ -12,7 +12,8 @@ brought for one partition. This file leans on internals of the pinned faust-stre
   first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
 * ``on_partitions_revoked``: forgets what is outstanding.
-* ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most.
+* ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most; the time of the last heartbeat
+  that the group answered is kept, and of the last assignment (``RebalanceListener``).
 
 Changelogs and all else are read as Faust reads them.
 """
@@ -20,6 +21,7 @@ Changelogs and all else are read as Faust reads them.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, cast
@@ -51,7 +53,30 @@ class _Run:
 
 
 class _ConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
-    """Faust's, with a shorter wait for a fetch."""
+    """Faust's, with a shorter wait for a fetch, and the time of the last contact with the group."""
+
+    #: When the last answered heartbeat was sent, or partitions were assigned; seconds, monotonic.
+    contact_at = 0.0
+
+    async def on_start(self) -> None:
+        """Start, and from then on note each answered heartbeat."""
+        await super().on_start()
+        coordinator = self.coordinator
+        beat = coordinator._do_heartbeat  # noqa: SLF001 -- aiokafka keeps the time in a local variable
+
+        async def noted_beat() -> bool:
+            sent_at = time.monotonic()
+            answered = bool(await beat())
+            if answered:
+                self.contact_at = sent_at
+            return answered
+
+        coordinator._do_heartbeat = noted_beat  # noqa: SLF001 -- the same
+
+    @property
+    def coordinator(self) -> Any:
+        """Aiokafka's coordinator of the group."""
+        return self._ensure_consumer()._coordinator  # noqa: SLF001 -- Faust reads it so, too
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -59,8 +84,20 @@ class _ConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
         return consumer
 
 
+class _Listener(faust_aiokafka.ConsumerRebalanceListener):
+    """Faust's; an assignment is a contact with the group."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Note the time; the heartbeats begin when all is assigned."""
+        self._thread.contact_at = time.monotonic()
+        await super().on_partitions_assigned(assigned)
+
+
 class RunConsumer(faust_aiokafka.Consumer):
     """Reads the topics in ``RunTransport.run_topics`` in runs, all others one by one."""
+
+    RebalanceListener = _Listener
+    _thread: _ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -209,6 +246,22 @@ class RunConsumer(faust_aiokafka.Consumer):
         for tp in revoked:
             for known in (self._runs, self._finished, self._expected, self._hole_at):
                 cast("dict[TP, Any]", known).pop(tp, None)
+
+    def release(self, message: Message) -> None:
+        """Give a run up unfinished: it is left in the log for whoever has the partition next."""
+        self._unacked_messages.discard(message)
+
+    def holds(self, tp: TP, generation: int) -> bool | None:
+        """Whether the group has this worker down for a partition since a generation.
+
+        None: the group has not answered for the session timeout, so it may have given the partition to
+        another worker by now, or be out of reach for all of them.
+        """
+        known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
+        if not known or tp not in self.assignment():
+            return False
+        silent_s = time.monotonic() - self._thread.contact_at
+        return True if silent_s < self.app.conf.broker_session_timeout else None
 
     def abandon(self) -> None:
         """Wait for nothing in hand any more: it failed, and is left in the log for the next start."""

@@ -154,7 +154,7 @@ def state(applied):
     ],
 )
 def test_what_counts_at_the_limits(entry, counts):
-    """In a partition at 10 with a visitor at 12, what is as far counts and what is an offset behind does not."""
+    """In a partition at 10 with a visitor at 12, what is as far counts; an offset behind does not."""
     ahead = {"v": state(12)}
     assert restore([entry], PartitionState(10), ahead).stale == (set() if counts else {entry.visitor})
 
