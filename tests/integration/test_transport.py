@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.streams import Stream
 from faust.transport import consumer as faust_consumer
 from faust.transport.conductor import ConductorCompiler
@@ -108,6 +109,17 @@ def test_what_is_used_is_there():
     assert {"acked", "tracked", "generation_id", "refcount"} <= set(Message.__slots__)
     assert driver.Transport.Consumer is driver.Consumer
     assert RunTransport.Consumer is RunConsumer
+
+
+def test_the_heartbeat_can_be_watched():
+    """Of aiokafka's coordinator: what says that a heartbeat was answered, and the generation."""
+    assert inspect.iscoroutinefunction(GroupCoordinator._do_heartbeat)
+    assert "success = await self._do_heartbeat()" in inspect.getsource(GroupCoordinator._heartbeat_routine)
+    assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in inspect.getsource(
+        GroupCoordinator
+    )
+    assert RunConsumer.RebalanceListener is not driver.Consumer.RebalanceListener
+    assert "consumer.RebalanceListener(self)" in inspect.getsource(driver.AIOKafkaConsumerThread)
 
 
 def test_a_message_is_tracked_only_once_a_stream_has_it():
