@@ -8,14 +8,14 @@ from core.scoring import Recommended
 from core.step import Query
 
 
-class ClickPlace(msgspec.Struct, frozen=True):
+class ClickPlace(msgspec.Struct, frozen=True, gc=False):
     """Where the answered click is in the input topic; the identity of the answer."""
 
     partition: int
     offset: int
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What is recommended after a click.
 
     Args:

@@ -47,7 +47,7 @@ MAX_NAME_BYTES: Final = 1024
 MAX_ACTION_BYTES: Final = 64
 
 
-class Click(msgspec.Struct, frozen=True):
+class Click(msgspec.Struct, frozen=True, gc=False):
     """One click, checked.
 
     Args:
@@ -66,7 +66,7 @@ class Click(msgspec.Struct, frozen=True):
     action: str | None = None
 
 
-class _WireClick(msgspec.Struct, frozen=True, omit_defaults=True):
+class _WireClick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     visitor: str
     item: str
     time: int | float | str

@@ -32,7 +32,7 @@ MOST_SECONDS: Final = 1e15
 _LEAST_WEIGHT: Final = 1e-300
 
 
-class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, rename={"shared": "with"}):
+class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"shared": "with"}):
     """One recommended item, with its reason; on the wire as it is here, ``shared`` as ``with``.
 
     Args:
@@ -120,9 +120,11 @@ class Scorer:
         Raises:
             InvalidParameterError: a time is not a number of seconds, or a query's items are one string.
         """
-        if not queries:
-            return []
-        names, ranked = self.index.names, self.rank(self.numbered(queries))
+        return self.named(self.rank(self.numbered(queries))) if queries else []
+
+    def named(self, ranked: Ranked) -> list[list[Recommended]]:
+        """What :meth:`rank` found, with names and reasons; the index must be as it was then."""
+        names = self.index.names
         rows = zip(*(array.tolist() for array in ranked[:6]), strict=True)
         return [
             # Places beyond the answer mean nothing: the items end the map.
@@ -235,11 +237,15 @@ class Scorer:
 
 
 def plain_popular(index: SessionIndex, size: int) -> list[str]:
-    """The items that most held sessions have, without decay: the floor that a recommender must beat."""
-    counts = index.arrays.posting_count[: len(index.names)]
-    held = np.flatnonzero(counts)
-    best = held[np.lexsort((held, -counts[held]))][:size]
-    return [index.names[item] for item in best]
+    """The items that most held sessions have, without decay: the floor that a recommender must beat.
+
+    Of items that equally many have, the ones of lower number come first.
+    """
+    counts = index.arrays.posting_count[: len(index.names)].astype(np.int64)
+    # One number for both, so that no two are equal and the best can be found without sorting all.
+    ranks = counts * len(counts) + np.arange(len(counts))[::-1]
+    best = np.argpartition(-ranks, size)[:size] if size < len(ranks) else np.arange(len(ranks))
+    return [index.names[item] for item in best[np.argsort(-ranks[best])] if counts[item]]
 
 
 def _times(given: Sequence[float]) -> Floats:

@@ -54,7 +54,7 @@ class WindowRules(msgspec.Struct, frozen=True):
                 raise InvalidParameterError(f"{name} is {getattr(self, name)}, expected at least {least}")
 
 
-class HeldClick(msgspec.Struct, frozen=True, array_like=True):
+class HeldClick(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A click as an open session holds it: when, where in the log, what."""
 
     time_ms: int
@@ -64,7 +64,7 @@ class HeldClick(msgspec.Struct, frozen=True, array_like=True):
     action: str | None = None
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An open session.
 
     Args:
@@ -87,7 +87,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
         return tuple(click.item for click in self.clicks)
 
 
-class ClosedSession(msgspec.Struct, frozen=True, omit_defaults=True):
+class ClosedSession(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A closed session: the record of the sessions topic.
 
     Args:
@@ -117,7 +117,7 @@ class ClosedSession(msgspec.Struct, frozen=True, omit_defaults=True):
     actions: tuple[str | None, ...] = ()
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a click is in the log: partition, offset, and when it was appended (ms since 1970)."""
 
     partition: int
@@ -125,7 +125,7 @@ class Place(msgspec.Struct, frozen=True):
     append_ms: int
 
 
-class Advance(msgspec.Struct, frozen=True):
+class Advance(msgspec.Struct, frozen=True, gc=False):
     """What one click did: its outcome, the visitor's session after it, what it closed.
 
     There is a session after it if there was one before: only :func:`core.step.close_run` leaves none.

@@ -47,14 +47,14 @@ class Record(NamedTuple):
     moved_from: str | None = None
 
 
-class VisitorState(msgspec.Struct, frozen=True, array_like=True):
+class VisitorState(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the table holds for a visitor: the offset last applied to it, and the open session."""
 
     applied: int
     session: Session
 
 
-class PartitionState(msgspec.Struct, frozen=True, array_like=True):
+class PartitionState(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the table holds for a partition: everything up to ``applied`` is done; -1 before the first run."""
 
     applied: int = -1

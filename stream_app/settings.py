@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     max_run_clicks: Annotated[int, Field(ge=1, le=100_000)] = Field(
         500, description="clicks that are processed and written together at most"
     )
+    scoring_threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="runs that are scored at the same time at most; more than cores is of no use"
+    )
     rocksdb_cache_mb: Annotated[int, Field(ge=1, le=65_536)] = Field(
         32, description="block cache of each partition's RocksDB, MiB"
     )

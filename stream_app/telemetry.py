@@ -8,11 +8,19 @@ together.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import accumulate
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, start_http_server
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 _LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -21,6 +29,45 @@ _SCORING_BUCKETS: Final = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5,
 )  # fmt: skip
 _RUN_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Histogram(Collector):
+    """A histogram that takes the values of a whole run at once; prometheus-client's takes one at a time.
+
+    Args:
+        name: of the metric.
+        text: what it means.
+        bounds: upper bounds of the buckets, ascending; the last bucket, without one, comes on top.
+    """
+
+    _labelnames = ()
+
+    def __init__(self, name: str, text: str, bounds: tuple[float, ...]) -> None:
+        self._name, self._text = name, text
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self._lock = threading.Lock()  # /metrics is answered in a thread of its own
+
+    def observe(self, values: Iterable[float]) -> None:
+        """Count values."""
+        values = list(values)
+        counts = Tally(map(partial(bisect_left, self._bounds), values))
+        with self._lock:
+            self._sum += sum(values)
+            for bucket, count in counts.items():
+                self._counts[bucket] += count
+
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        """The metric without its values."""
+        yield HistogramMetricFamily(self._name, self._text)
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """The metric with its values."""
+        with self._lock:
+            counts, total = list(accumulate(self._counts)), self._sum
+        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, counts, strict=True)), total)
 
 
 class Telemetry:
@@ -35,8 +82,10 @@ class Telemetry:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"nextclick_{name}", text, labels, registry=self.registry)
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"nextclick_{name}", text, buckets=buckets, registry=self.registry)
+        def histogram(name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
+            made = Histogram(f"nextclick_{name}", text, bounds)
+            self.registry.register(made)
+            return made
 
         self.clicks = counter("clicks", "Records of the input topic by what became of them", "outcome")
         self.recommendations = counter("recommendations", "Answers whose write was confirmed")

@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Final
 
 from core.answers import Answer, answer
 from core.evaluation import CUTOFF, Judge
-from core.scoring import Scorer, plain_popular
+from core.scoring import plain_popular
 from core.step import Query
 from stream_app.index_feed import IndexFeed
 from stream_app.telemetry import Telemetry
+from stream_app.worker.scoring_pool import ScoringPool
 
-#: How many sessions the index takes in before plain popularity is ranked again; it is for comparison only.
+#: How many sessions the index takes in before plain popularity is ranked again, or one in so many of those
+#: that it has; it is for comparison only.
 POPULARITY_EVERY: Final = 100
+POPULARITY_SHARE: Final = 200
 
 
 class Answering:
-    """Answers the queries of one run at a time.
+    """Answers the queries of one run at a time, of several partitions at the same time.
 
     Args:
-        scorer: scores against the index.
-        feed: tells how far the index is.
+        scoring: scores against the feed's index.
+        feed: tells how far the index is, and keeps it as it is during a run.
         judge: remembers answers and judges them by the next click.
         telemetry: is told.
     """
 
-    def __init__(self, scorer: Scorer, feed: IndexFeed, judge: Judge, telemetry: Telemetry) -> None:
-        self._scorer = scorer
+    def __init__(self, scoring: ScoringPool, feed: IndexFeed, judge: Judge, telemetry: Telemetry) -> None:
+        self._scoring = scoring
         self._feed = feed
         self._judge = judge
         self._telemetry = telemetry
         self._popular: dict[str, int] = {}
         self._popular_at = -POPULARITY_EVERY
 
-    def answer(self, partition: int, queries: list[Query]) -> list[Answer]:
+    async def answer(self, partition: int, queries: list[Query]) -> list[Answer]:
         """Answer queries in log order; the index is the same for all of them."""
         if not queries:
             return []
-        popular = self._plain_popularity()
-        began = time.perf_counter()
-        scored = self._scorer.score([(query.items, query.time_ms / 1000) for query in queries])
-        each_s = (time.perf_counter() - began) / len(queries)
-        answers, sources = [], Counter[str]()
-        for query, recommended in zip(queries, scored, strict=True):
+        async with self._feed.guard.reading():
+            index_offset = self._feed.offset
+            popular = self._plain_popularity()
+            scored = await self._scoring.score([(query.items, query.time_ms / 1000) for query in queries])
+        name = self._scoring.parameters.name
+        answers = []
+        for query, recommended in zip(queries, scored.items, strict=True):
             self._note(query)
             self._judge.remember(query, [r.item for r in recommended[:CUTOFF]], popular)
-            sources.update(r.source for r in recommended)
-            self._telemetry.scoring.observe(each_s)
-            answers.append(
-                answer(query, partition, recommended, self._feed.offset, self._scorer.parameters.name)
-            )
+            answers.append(answer(query, partition, recommended, index_offset, name))
+        self._telemetry.scoring.observe([scored.seconds / len(queries)] * len(queries))
+        sources = Counter(one.source for recommended in scored.items for one in recommended)
         for source, count in sources.items():
             self._telemetry.items.labels(source).inc(count)
         return answers
@@ -70,9 +71,10 @@ class Answering:
             telemetry.popularity_reciprocal_ranks.inc(1 / judgement.popularity_rank)
 
     def _plain_popularity(self) -> dict[str, int]:
-        index = self._scorer.index
+        index = self._feed.index
         # While the index is small every session counts.
-        if index.added - self._popular_at >= min(POPULARITY_EVERY, 1 + index.added // 20):
+        wait = min(max(POPULARITY_EVERY, index.added // POPULARITY_SHARE), 1 + index.added // 20)
+        if index.added - self._popular_at >= wait:
             names = plain_popular(index, 10 * CUTOFF)
             self._popular = {name: place for place, name in enumerate(names)}
             self._popular_at = index.added

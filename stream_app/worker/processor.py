@@ -153,7 +153,7 @@ class PartitionProcessor:
         self._note_open(result.visitors)
         swept = self._sweep(result)
         if await self._write(result, swept, run):
-            tools.telemetry.run_clicks.observe(len(run.records))
+            tools.telemetry.run_clicks.observe([len(run.records)])
             run.done()
         else:
             logger.warning("partition %d went to another worker during a run", self._partition)
@@ -184,12 +184,13 @@ class PartitionProcessor:
 
     async def _write(self, result: RunResult, swept: RunResult, run: Run) -> bool:
         """Publish, then make the state durable; False when the partition is no longer ours."""
-        if not await run.still_ours():
-            return False
         tools, partition = self._tools, self._partition
         closed = [*result.closed, *swept.closed]
         moved, dead = tools.placement.split(result.dead)
-        answers = tools.answering.answer(partition, result.queries)
+        answers = await tools.answering.answer(partition, result.queries)
+        # Right before the writes: all that took its time is done.
+        if not await run.still_ours():
+            return False
         await asyncio.gather(
             tools.outbox.write(
                 tools.settings.recommendations_topic,
@@ -260,5 +261,4 @@ class PartitionProcessor:
 
     def _observe_latency(self, queries: Iterable[Query]) -> None:
         now_s = time.time()
-        for query in queries:
-            self._tools.telemetry.latency.observe(max(0.0, now_s - query.append_ms / 1000))
+        self._tools.telemetry.latency.observe(max(0.0, now_s - query.append_ms / 1000) for query in queries)

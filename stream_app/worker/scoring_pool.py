@@ -1,0 +1,65 @@
+"""Scoring off the event loop: the kernels let Python go on meanwhile, so that the loop keeps its heartbeats.
+
+Each thread has a scorer of its own, because a scorer has room to work in that one call uses at a time. All
+of them answer alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from core.index import SessionIndex
+from core.params import ScoringParameters
+from core.scoring import Recommended, Scorer
+from core.scoring_kernels import Ranked
+from stream_app.index_guard import in_thread
+
+#: Queries that are scored on the event loop at most: to hand a few to a thread takes longer than to score.
+MOST_ON_LOOP: Final = 16
+
+
+class Scored(NamedTuple):
+    """Items for each query, best first, and the seconds that the kernels took for all of them."""
+
+    items: list[list[Recommended]]
+    seconds: float
+
+
+class ScoringPool:
+    """Scorers of one index, as many as may score at the same time.
+
+    Args:
+        index: must not change during a call of :meth:`score`.
+        parameters: of the method.
+        threads: how many; each takes a scorer's room, some bytes a session and an item of the index.
+    """
+
+    def __init__(self, index: SessionIndex, parameters: ScoringParameters, threads: int) -> None:
+        self.parameters = parameters
+        self._index = index
+        self._idle: asyncio.LifoQueue[Scorer] = asyncio.LifoQueue()
+        for _ in range(threads):
+            self._idle.put_nowait(Scorer(index, parameters))
+
+    def warm_up(self) -> None:
+        """Compile every kernel, so that the first click does not wait for it."""
+        Scorer(self._index, self.parameters).warm_up()
+
+    async def score(self, queries: Sequence[tuple[Sequence[str], float]]) -> Scored:
+        """Answer the queries of a run; see :meth:`core.scoring.Scorer.score`."""
+        scorer = await self._idle.get()
+        try:
+            numbered = scorer.numbered(queries)
+
+            def rank() -> tuple[Ranked, float]:
+                began = time.perf_counter()
+                ranked = scorer.rank(numbered)
+                return ranked, time.perf_counter() - began
+
+            ranked, seconds = rank() if len(queries) <= MOST_ON_LOOP else await in_thread(rank)
+            return Scored(scorer.named(ranked), seconds)
+        finally:
+            self._idle.put_nowait(scorer)
