@@ -236,6 +236,13 @@ class Scorer:
         return self._kept
 
 
+def count_sources(ranked: Ranked) -> dict[Source, int]:
+    """How many of the items of all answers come from where."""
+    given = np.arange(ranked.source.shape[1]) < ranked.count[:, np.newaxis]
+    counts = np.bincount(ranked.source[given], minlength=len(SOURCES)).tolist()
+    return {source: count for source, count in zip(SOURCES, counts, strict=True) if count}
+
+
 def plain_popular(index: SessionIndex, size: int) -> list[str]:
     """The items that most held sessions have, without decay: the floor that a recommender must beat.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from core.answers import Answer, answer
@@ -52,8 +51,7 @@ class Answering:
             self._judge.remember(query, [r.item for r in recommended[:CUTOFF]], popular)
             answers.append(answer(query, partition, recommended, index_offset, name))
         self._telemetry.scoring.observe([scored.seconds / len(queries)] * len(queries))
-        sources = Counter(one.source for recommended in scored.items for one in recommended)
-        for source, count in sources.items():
+        for source, count in scored.sources.items():
             self._telemetry.items.labels(source).inc(count)
         return answers
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from core.index import SessionIndex
 from core.params import ScoringParameters
-from core.scoring import Recommended, Scorer
+from core.scoring import Recommended, Scorer, Source, count_sources
 from core.scoring_kernels import Ranked
 from stream_app.index_guard import in_thread
 
@@ -22,9 +22,16 @@ MOST_ON_LOOP: Final = 16
 
 
 class Scored(NamedTuple):
-    """Items for each query, best first, and the seconds that the kernels took for all of them."""
+    """Answers to the queries of a run.
+
+    Attributes:
+        items: for each query, best first.
+        sources: how many of all items come from where.
+        seconds: that the kernels took for all queries.
+    """
 
     items: list[list[Recommended]]
+    sources: dict[Source, int]
     seconds: float
 
 
@@ -60,6 +67,6 @@ class ScoringPool:
                 return ranked, time.perf_counter() - began
 
             ranked, seconds = rank() if len(queries) <= MOST_ON_LOOP else await in_thread(rank)
-            return Scored(scorer.named(ranked), seconds)
+            return Scored(scorer.named(ranked), count_sources(ranked), seconds)
         finally:
             self._idle.put_nowait(scorer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import gc
 import weakref
 
@@ -17,7 +19,7 @@ from core.index import SessionIndex
 from core.params import EXCLUDES, POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
 from core.popularity_kernels import rank_popular
 from core.presets import PRESETS, preset
-from core.scoring import Scorer, plain_popular
+from core.scoring import Scorer, count_sources, plain_popular
 from core.scoring_kernels import score_run
 from core.sessions import ClosedSession
 from core.upkeep_kernels import add_sessions
@@ -177,6 +179,17 @@ def test_equal_scores_are_ranked_by_recency():
     index.add([closed(0, ["a", "old"]), closed(1, ["a", "new"])])
     same = ScoringParameters(position_weight="same", score_weight="same")
     assert [r.item for r in Scorer(index, same).score([(("a",), 0.0)])[0]] == ["new", "old"]
+
+
+def test_sources_are_counted_over_all_answers():
+    """The counts are those of the named items; places beyond a short answer are not counted."""
+    index = SessionIndex(10)
+    index.add([closed(0, ["a", "b"]), closed(1, ["a", "c", "d"]), closed(2, ["e"])])
+    scorer = Scorer(index, preset("blend", recommendations=4))
+    ranked = scorer.rank(scorer.numbered([(("a",), 1.0), ((), 1.0), (("e", "b"), 1.0)]))
+    named = [one.source for items in scorer.named(ranked) for one in items]
+    assert count_sources(ranked) == dict(Counter(named))
+    assert len(set(named)) > 1
 
 
 def test_plain_popularity_counts_sessions():
