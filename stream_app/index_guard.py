@@ -45,14 +45,6 @@ class IndexGuard:
         finally:
             self._leave(changes=True)
 
-    async def read_in_thread(self, function: Callable[[], T]) -> T:
-        """Call a function that reads the index in a thread; the index does not change until it returns.
-
-        When the caller is cancelled, it ends only when the thread has: a thread cannot be stopped.
-        """
-        async with self.reading():
-            return await in_thread(function)
-
     async def _enter(self, *, changes: bool) -> None:
         if not self._waiting and self._is_free(changes=changes):
             self._take(changes=changes)

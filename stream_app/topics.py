@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from stream_app import kafka
@@ -18,6 +19,9 @@ CLICK_BYTES = 2 * MIB
 #: JSON at the worst (core.clicks.MAX_NAME_BYTES, six bytes for one that JSON escapes) is below it.
 SESSION_BYTES = 8 * MIB
 
+#: Bytes that the headers of a dead letter take at most, generously: reason, sentence, place.
+HEADER_BYTES = 64 * 1024
+
 #: A dead letter is the record as it came with headers added, so it is larger than any click.
 DEAD_LETTER_BYTES = 4 * MIB
 
@@ -31,12 +35,14 @@ class Problem:
         expected: what it should be.
         found: what it is.
         advice: what to do.
+        refuses: whether a worker does not start with it; else it is a warning.
     """
 
     topic: str
     expected: str
     found: str
     advice: str
+    refuses: bool = True
 
 
 def changelog_topic(settings: Settings) -> str:
@@ -58,7 +64,7 @@ def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
         settings.recommendations_topic: TopicShape(spread, copies, {**delete, **large}),
         # One partition: its order is the order of the index, which is rebuilt from all of it.
         settings.sessions_topic: TopicShape(
-            1, copies, {**delete, **append_time, **large, "retention.ms": "-1"}
+            1, copies, {**delete, **append_time, **large, "retention.ms": "-1", "retention.bytes": "-1"}
         ),
         settings.dead_letters_topic: TopicShape(
             1, copies, {**delete, "max.message.bytes": str(DEAD_LETTER_BYTES)}
@@ -90,9 +96,11 @@ async def create(settings: Settings) -> list[str]:
 async def check(settings: Settings) -> list[Problem]:
     """Compare the topics that exist with those that are needed.
 
-    Only what would give wrong or missing answers is a problem: a topic that is missing, partitions that do
-    not match (clicks, recommendations and changelog alike, sessions one), a clean-up that drops what is
-    needed. A broker that does not tell the configs of a topic is believed.
+    A worker refuses to start with what would give wrong or missing answers, or stop it later: a topic that
+    is missing, partitions that do not match (clicks, recommendations and changelog alike, sessions one), a
+    clean-up or a retention that drops what is needed, dead letters that have no room for a click, more
+    in-sync copies asked for than there are. What is only unwise is a warning. A broker that does not tell
+    the configs of a topic is believed.
 
     Raises:
         BrokerError: no broker answers.
@@ -106,7 +114,9 @@ async def check(settings: Settings) -> list[Problem]:
             problems.append(Problem(name, f"{shape.partitions} partition(s)", "missing", advice))
             continue
         problems += _compare_partitions(settings, name, shape, found)
-        problems += _compare_clean_up(name, shape, found)
+        problems += _compare_configs(name, shape, found)
+        problems += _compare_copies(settings, name, found)
+    problems += _compare_dead_letters(settings, existing)
     return problems
 
 
@@ -142,13 +152,55 @@ def _compare_partitions(settings: Settings, name: str, shape: TopicShape, found:
     return [Problem(name, f"{shape.partitions} partition(s)", f"{found.partitions} partition(s)", advice)]
 
 
-def _compare_clean_up(name: str, shape: TopicShape, found: TopicShape) -> list[Problem]:
-    key = "cleanup.policy"
-    expected, came = (shape.configs or {}).get(key), (found.configs or {}).get(key)
-    if came is None or came == expected:
-        return []
+def _compare_configs(name: str, shape: TopicShape, found: TopicShape) -> Iterator[Problem]:
+    """What is dropped when, whose clock is taken, and what has room."""
+    wanted, configs = shape.configs or {}, found.configs or {}
+    for key in ("cleanup.policy", "retention.ms", "retention.bytes"):
+        if key in wanted and configs.get(key, wanted[key]) != wanted[key]:
+            yield _config_problem(name, key, wanted[key], configs[key])
+    key = "message.timestamp.type"
+    if key in wanted and configs.get(key, wanted[key]) != wanted[key]:
+        why = "or times are those of the producers' clocks"
+        yield _config_problem(name, key, wanted[key], configs[key], why, refuses=False)
+    key = "max.message.bytes"
+    if wanted.get(key) == str(SESSION_BYTES) and int(configs.get(key, SESSION_BYTES)) < SESSION_BYTES:
+        why = "or a long session of long names is refused, and stops its partition"
+        yield _config_problem(name, key, wanted[key], configs[key], why, refuses=False)
+
+
+def _compare_copies(settings: Settings, name: str, found: TopicShape) -> Iterator[Problem]:
+    key = "min.insync.replicas"
+    least = int((found.configs or {}).get(key, 1))
+    if least > found.replication:
+        why = "more copies than there are can never be in sync: nothing can be written"
+        yield _config_problem(name, key, f"at most {found.replication}", str(least), why)
+    elif found.replication > 2 and least < 2:  # noqa: PLR2004 -- a majority of three
+        why = "or what was confirmed is lost with one broker"
+        yield _config_problem(name, key, "2", str(least), why, refuses=False)
+    if found.replication < settings.replication_factor:
+        advice = "add copies with kafka-reassign-partitions.sh, or lower replication_factor"
+        copies = f"{found.replication} replica(s)"
+        yield Problem(name, f"{settings.replication_factor} replicas", copies, advice, refuses=False)
+
+
+def _compare_dead_letters(settings: Settings, existing: dict[str, TopicShape | None]) -> Iterator[Problem]:
+    """A click that is no click goes there with headers added; were it refused, its partition would stop."""
+    key = "max.message.bytes"
+    names = (settings.clicks_topic, settings.dead_letters_topic)
+    clicks, letters = ((shape.configs or {}).get(key) if (shape := existing[n]) else None for n in names)
+    if clicks and letters and int(letters) < int(clicks) + HEADER_BYTES:
+        room = str(int(clicks) + HEADER_BYTES)
+        why = f"it must take every record of {names[0]} with headers added"
+        yield _config_problem(names[1], key, room, letters, why)
+
+
+def _config_problem(
+    name: str, key: str, expected: str, found: str, why: str = "", *, refuses: bool = True
+) -> Problem:
+    value = expected.removeprefix("at most ")
     advice = (
         f"change its config: kafka-configs.sh --bootstrap-server … --alter --entity-type topics "
-        f"--entity-name {name} --add-config {key}={expected}"
+        f"--entity-name {name} --add-config {key}={value}"
     )
-    return [Problem(name, f"{key}={expected}", f"{key}={came}", advice)]
+    advice = f"{advice}; {why}" if why else advice
+    return Problem(name, f"{key}={expected}", f"{key}={found}", advice, refuses)

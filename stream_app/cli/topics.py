@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def create(config: Config = None, *, json: Json = False) -> None:
     """Make the topics that are missing; those that exist are left as they are.
 
-    Exits with 1 when one that exists cannot be used as it is.
+    Exits with 1 when a worker would refuse one that exists as it is.
 
     For example:
 
@@ -56,7 +56,7 @@ def create(config: Config = None, *, json: Json = False) -> None:
 
 @_topics.command()
 def check(config: Config = None, *, json: Json = False) -> None:
-    """Say what is wrong with the topics, and what to do; exit with 1 when something is.
+    """Say what is wrong with the topics, and what to do; exit with 1 when a worker would not start so.
 
     For example:
 
@@ -79,11 +79,11 @@ def check(config: Config = None, *, json: Json = False) -> None:
 def _print_problems(problems: list[Problem]) -> None:
     if problems:
         print_table(
-            ["topic", "expected", "found", "what to do"],
-            [(problem.topic, problem.expected, problem.found, problem.advice) for problem in problems],
+            ["", "topic", "expected", "found", "what to do"],
+            [("error" if p.refuses else "warning", p.topic, p.expected, p.found, p.advice) for p in problems],
         )
 
 
 def _exit(problems: list[Problem]) -> None:
-    if problems:
+    if any(problem.refuses for problem in problems):
         raise typer.Exit(1)

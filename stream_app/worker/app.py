@@ -117,8 +117,17 @@ def _transport(app: faust.App, settings: Settings) -> RunTransport:
 async def _checked_partitions(settings: Settings) -> int:
     """Partitions of the input, once all topics are as they must be."""
     problems = await check(settings)
-    if problems:
-        what = "; ".join(f"{p.topic}: expected {p.expected}, found {p.found}" for p in problems)
+    for problem in problems:
+        if not problem.refuses:
+            logger.warning(
+                "%s: expected %s, found %s: %s",
+                problem.topic,
+                problem.expected,
+                problem.found,
+                problem.advice,
+            )
+    if refusing := [problem for problem in problems if problem.refuses]:
+        what = "; ".join(f"{p.topic}: expected {p.expected}, found {p.found}" for p in refusing)
         raise TopicError(
             f"{what}. `nextclick topics create` makes missing ones, `nextclick topics check` says more"
         )

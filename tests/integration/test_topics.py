@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from stream_app import topics
 from stream_app.brokers import embedded_broker
 from stream_app.kafka import TopicShape
 from stream_app.settings import Settings
+from stream_app.topics import Problem
 
 NEXTCLICK = str(Path(sys.executable).with_name("nextclick"))
 
@@ -27,8 +29,13 @@ def make(settings: Settings, shapes: dict[str, TopicShape]) -> None:
 
 
 def check(settings: Settings) -> dict[str, str]:
-    """What is found, by the name of each topic with a problem."""
-    return {problem.topic: problem.found for problem in asyncio.run(topics.check(settings))}
+    """What is found, by the name of each topic with which a worker does not start."""
+    return {problem.topic: problem.found for problem in problems(settings, refuses=True)}
+
+
+def problems(settings: Settings, *, refuses: bool) -> list[Problem]:
+    """What keeps a worker from starting, or what it only warns about."""
+    return [problem for problem in asyncio.run(topics.check(settings)) if problem.refuses == refuses]
 
 
 def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,25 +83,24 @@ def test_existing_clicks_decide(settings):
 
 def test_wrong_partitions(settings):
     """Each topic whose partitions do not match is found, with what to do; dead letters are free."""
-    make(
-        settings,
-        {
-            settings.clicks_topic: TopicShape(2),
-            settings.recommendations_topic: TopicShape(3),
-            settings.sessions_topic: TopicShape(4),
-            settings.dead_letters_topic: TopicShape(5),
-            topics.changelog_topic(settings): TopicShape(6, 1, {"cleanup.policy": "compact"}),
-        },
-    )
-    problems = {problem.topic: problem for problem in asyncio.run(topics.check(settings))}
-    assert {name: (problem.expected, problem.found) for name, problem in problems.items()} == {
+    partitions = {
+        settings.clicks_topic: 2,
+        settings.recommendations_topic: 3,
+        settings.sessions_topic: 4,
+        settings.dead_letters_topic: 5,
+        topics.changelog_topic(settings): 6,
+    }
+    wanted = topics.wanted_topics(settings)
+    make(settings, {name: replace(wanted[name], partitions=n) for name, n in partitions.items()})
+    found = {problem.topic: problem for problem in problems(settings, refuses=True)}
+    assert {name: (problem.expected, problem.found) for name, problem in found.items()} == {
         settings.recommendations_topic: ("2 partition(s)", "3 partition(s)"),
         settings.sessions_topic: ("1 partition(s)", "4 partition(s)"),
         topics.changelog_topic(settings): ("2 partition(s)", "6 partition(s)"),
     }
-    assert "set recommendations_topic to a new name" in problems[settings.recommendations_topic].advice
-    assert "set sessions_topic to a new name" in problems[settings.sessions_topic].advice
-    assert "set group_id to a new name" in problems[topics.changelog_topic(settings)].advice
+    assert "set recommendations_topic to a new name" in found[settings.recommendations_topic].advice
+    assert "set sessions_topic to a new name" in found[settings.sessions_topic].advice
+    assert "set group_id to a new name" in found[topics.changelog_topic(settings)].advice
 
 
 def test_wrong_clean_up(settings):
@@ -111,6 +117,50 @@ def test_wrong_clean_up(settings):
         settings.clicks_topic: "cleanup.policy=compact",
         topics.changelog_topic(settings): "cleanup.policy=delete",
     }
+
+
+@pytest.mark.parametrize(
+    ("topic", "config", "found", "refuses"),
+    [
+        ("sessions", {"retention.ms": "604800000"}, "retention.ms=604800000", True),
+        ("sessions", {"retention.bytes": "1000000"}, "retention.bytes=1000000", True),
+        ("changelog", {"cleanup.policy": "compact,delete"}, "cleanup.policy=compact,delete", True),
+        ("recommendations", {"cleanup.policy": "compact"}, "cleanup.policy=compact", True),
+        ("dead-letters", {"max.message.bytes": "2097152"}, "max.message.bytes=2097152", True),
+        ("clicks", {"min.insync.replicas": "2"}, "min.insync.replicas=2", True),
+        ("clicks", {"message.timestamp.type": "CreateTime"}, "message.timestamp.type=CreateTime", False),
+        ("sessions", {"max.message.bytes": "1048588"}, "max.message.bytes=1048588", False),
+        ("dead-letters", {"retention.ms": "1000"}, None, False),
+        ("recommendations", {"retention.ms": "1000"}, None, False),
+    ],
+)
+def test_wrong_configs(settings, topic, config, found, refuses):
+    """Each config that loses what is needed, or stops a worker, is refused; what is unwise is a warning."""
+    name = {
+        "clicks": settings.clicks_topic,
+        "recommendations": settings.recommendations_topic,
+        "sessions": settings.sessions_topic,
+        "dead-letters": settings.dead_letters_topic,
+        "changelog": topics.changelog_topic(settings),
+    }[topic]
+    shape = topics.wanted_topics(settings)[name]
+    make(settings, {name: replace(shape, configs={**shape.configs, **config})})
+    asyncio.run(topics.create(settings))
+    expected = [(name, found, refuses)] if found else []
+    all_found = asyncio.run(topics.check(settings))
+    assert [(problem.topic, problem.found, problem.refuses) for problem in all_found] == expected
+    assert all(f"--add-config {next(iter(config))}=" in problem.advice for problem in all_found)
+
+
+def test_fewer_copies_than_the_setting_are_a_warning(settings):
+    """Topics that were made for one broker are usable where three are wanted, and said to be fewer."""
+    asyncio.run(topics.create(settings))
+    more = settings.model_copy(update={"replication_factor": 3})
+    assert problems(more, refuses=True) == []
+    assert {(p.expected, p.found) for p in problems(more, refuses=False)} == {("3 replicas", "1 replica(s)")}
+    done = run(more, "topics", "check")
+    assert done.returncode == 0
+    assert done.stdout.count("warning") == 5
 
 
 def test_refused_topic(settings):

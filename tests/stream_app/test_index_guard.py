@@ -120,7 +120,11 @@ def test_a_cancelled_reader_keeps_the_index_until_its_thread_has_ended():
             async with guard.changing():
                 order.append("changed")
 
-        reading = asyncio.create_task(guard.read_in_thread(read))
+        async def read_in_thread() -> None:
+            async with guard.reading():
+                await in_thread(read)
+
+        reading = asyncio.create_task(read_in_thread())
         await asyncio.to_thread(begun.wait, 10)
         changing = asyncio.create_task(change())
         await steps(3)
