@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import gc
 import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
