@@ -23,17 +23,18 @@ from pathlib import Path
 from core.presets import PRESETS
 from stream_app.kafka_jars import KAFKA_VERSION
 from tests.benchmarks import datasets
-from tests.benchmarks.stream import profile, report, throughput
+from tests.benchmarks.stream import latency, profile, report, throughput
 from tests.benchmarks.stream.load import read_load
 from tests.benchmarks.stream.place import open_place, say
 
 JSON_FILE = datasets.ROOT / "build" / "bench.json"
 PEERS_PYTHON = datasets.ROOT / "build" / "peers" / "bin" / "python"
-PEERS = ("faust_plain", "quix")
+PEERS = ("bare", "faust_plain", "quix")
 
 #: Part → what runs it, in this order; all but the profile by default.
 PARTS = {
     "throughput": throughput.run_rounds,
+    "latency": latency.run_latency,
     "profile": profile.run_profile,
 }
 PACKAGES = ("nextclick", "faust-streaming", "aiokafka", "rocksdict", "numba", "numpy", "msgspec")

@@ -71,13 +71,16 @@ def _items(stream, blocks):
             yield tuple(names[start:end])
 
 
-def clicks_of(load, number) -> list[Click]:
-    """So many clicks in the order of time; sessions that are used up come again as other visitors."""
+def clicks_of(load, number, seconds_a_session=SECONDS_A_SESSION) -> list[Click]:
+    """So many clicks in the order of time; sessions that are used up come again as other visitors.
+
+    A greater ``seconds_a_session`` lets fewer clicks go by until the first sessions close.
+    """
     clicks, visitor = [], 0
     # A session's last clicks are later than the first ones of the next: more are made than are taken.
     while len(clicks) < number + 2000:
         items = load.asked[visitor % len(load.asked)]
-        begin = BEGIN_S + visitor * SECONDS_A_SESSION
+        begin = BEGIN_S + visitor * seconds_a_session
         clicks += [
             Click(f"visitor-{visitor}", item, round((begin + place * SECONDS_A_CLICK) * 1000))
             for place, item in enumerate(items)
@@ -105,17 +108,25 @@ def learnt_records(load):
         yield OutRecord(session.session.encode(), msgspec.json.encode(session))
 
 
+def wire(clicks, partitions) -> list[tuple[int, bytes, bytes]]:
+    """Partition, key and value of each click, as any producer would place them."""
+    place, spread = DefaultPartitioner(), list(range(partitions))
+    keys = [click.visitor.encode() for click in clicks]
+    return [
+        (place(key, spread, spread), key, encode_click(click))
+        for key, click in zip(keys, clicks, strict=True)
+    ]
+
+
 def fill(settings, load, clicks):
     """Write what is learnt beforehand to the sessions topic and the clicks to the input topic, and wait."""
     asyncio.run(_fill(settings, load, clicks))
 
 
 async def _fill(settings, load, clicks):
-    place, spread = DefaultPartitioner(), list(range(settings.partitions))
-    by_partition = {partition: [] for partition in spread}
-    for click in clicks:
-        key = click.visitor.encode()
-        by_partition[place(key, spread, spread)].append(OutRecord(key, encode_click(click)))
+    by_partition = {partition: [] for partition in range(settings.partitions)}
+    for partition, key, value in wire(clicks, settings.partitions):
+        by_partition[partition].append(OutRecord(key, value))
     outbox = await Outbox.open(settings)
     try:
         await outbox.write(settings.sessions_topic, 0, learnt_records(load))

@@ -13,29 +13,18 @@ import asyncio
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
 from stream_app.kafka import end_offsets, new_topic_reader
+from tests.benchmarks.stream.contenders import DOES, contenders, prepare
 from tests.benchmarks.stream.load import clicks_of, fill
-from tests.benchmarks.stream.place import cpu_s, machine_cpu_s, make_topics, new_worker, say
-from tests.worker_process import WorkerProcess
+from tests.benchmarks.stream.place import cpu_s, machine_cpu_s, say
 
 #: Seconds without one more record of output after which a round has failed.
 STALLED_S = 120.0
 POLL_S = 0.05
-
-#: What each contender does and waits for; printed beside its figures.
-CONTENDERS = {
-    "nextclick": "sessions, scoring and answers; state written and confirmed after each run of up to 500 "
-    "clicks; input offsets committed every 1 s",
-    "faust_plain": "last item a visitor, forwards; Faust's defaults: each changelog record and each output "
-    "sent by itself, input offsets committed every 2.8 s",
-    "quix": "last item a visitor, forwards; Quix's defaults: a checkpoint every 5 s "
-    "flushes the state and sends the last value of each visitor to the changelog",
-}
 
 
 class Span(NamedTuple):
@@ -62,29 +51,27 @@ class Span(NamedTuple):
 
 def run_rounds(place, options):
     """Rates, CPU and ratios of all contenders, each round one after the other."""
-    clicks = {name: clicks_of(place.load, options.clicks) for name in ("nextclick", "quix")}
-    clicks["faust_plain"] = clicks["nextclick"][: options.peer_clicks]
-    contests = [("nextclick" if p == "vstan" else f"nextclick_{p}", p) for p in options.presets]
-    contests += [(peer, None) for peer in options.peers]
-    spans = {name: [] for name, _ in contests}
+    clicks = clicks_of(place.load, options.clicks)
+    contests = contenders(options)
+    spans = {contender: [] for contender in contests}
     for number in range(1, options.rounds + 1):
-        for name, preset in contests:
-            sent = clicks["nextclick" if preset else name]
-            span = _round(place, options, f"{name}-{number}".replace("_", "-"), name, preset, sent)
-            spans[name].append(span)
+        for contender in contests:
+            sent = clicks[: options.peer_clicks] if contender.kind == "faust_plain" else clicks
+            span = _round(place, options, contender, number, sent)
+            spans[contender].append(span)
             say(
-                f"  round {number}, {name}: {span.records / span.seconds:,.0f} clicks/s, "
+                f"  round {number}, {contender.name}: {span.records / span.seconds:,.0f} clicks/s, "
                 f"{span.cpu_s / span.counted * 1e6:.0f} us CPU a click, others used {span.others_cores:.1f} "
                 f"cores, first output after {span.start_s:.1f} s"
             )
-    return figures_of(spans, dict(contests))
+    return figures_of(spans)
 
 
-def figures_of(spans, presets):
+def figures_of(spans):
     """Medians of the rounds, by contender."""
     found = {
-        name: {
-            "preset": presets[name],
+        contender.name: {
+            "preset": contender.preset,
             "clicks_per_s": round(_median(s.records / s.seconds for s in rounds)),
             "clicks_per_s_of_rounds": [round(s.records / s.seconds) for s in rounds],
             "cpu_us_a_click": round(_median(s.cpu_s / s.counted * 1e6 for s in rounds), 1),
@@ -92,36 +79,27 @@ def figures_of(spans, presets):
             "seconds": round(_median(s.seconds for s in rounds), 2),
             "others_cores": round(_median(s.others_cores for s in rounds), 2),
             "start_s": round(_median(s.start_s for s in rounds), 1),
-            "does": CONTENDERS[name.split("_")[0] if presets[name] else name],
+            "does": DOES[contender.kind],
         }
-        for name, rounds in spans.items()
+        for contender, rounds in spans.items()
     }
     rates = {name: one["clicks_per_s"] for name, one in found.items()}
     ratio = {
         f"{ours}/{peer}": round(rates[ours] / rates[peer], 2)
         for ours in rates
         for peer in rates
-        if presets[ours] and not presets[peer]
+        if found[ours]["preset"] and not found[peer]["preset"]
     }
     return {"throughput": rates, "throughput_ratio": ratio, "throughput_details": found}
 
 
-def _round(place, options, case, name, preset, clicks):
-    settings = place.settings(case, **({"preset": preset} if preset else {}))
-    make_topics(settings, changelog=preset is not None)
+def _round(place, options, contender, number, clicks):
+    settings, process = prepare(place, options, contender, f"{contender.name}-{number}".replace("_", "-"))
     fill(settings, place.load, clicks)
-    if preset:
-        worker = new_worker(settings)
-    else:
-        python = options.peers_python if name == "quix" else sys.executable
-        script = {"quix": "plain_quix.py", "faust_plain": "plain_faust.py"}[name]
-        arguments = ["worker", "--without-web", "-l", "error"] if name == "faust_plain" else []
-        command = [str(python), str(Path(__file__).with_name(script)), *arguments]
-        worker = WorkerProcess(settings, "peer", command)
-    with worker:
+    with process:
         began = time.monotonic()
-        worker.start()
-        return watch(place, settings, [worker], len(clicks), began)
+        process.start()
+        return watch(place, settings, [process], len(clicks), began)
 
 
 def watch(place, settings, workers, records, began, at_first=None):
