@@ -23,7 +23,6 @@ from core.sessions import WindowRules
 from core.step import (
     DeadLetter,
     Query,
-    Record,
     RunResult,
     VisitorState,
     advance_run,
@@ -38,14 +37,12 @@ from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
 from stream_app.worker.changelog import Changelog
 from stream_app.worker.tables import VisitorTable, changes_of, visitor_of
+from stream_app.worker.waiting_runs import Run, WaitingRuns
 
 logger = logging.getLogger(__name__)
 
 #: Sessions that one run closes beside its own at most; the next run or tick goes on.
 MOST_SWEPT: Final = 1000
-
-#: Runs that wait for a partition at most; then its input is left in the log.
-MOST_WAITING: Final = 2
 
 
 class Tools(NamedTuple):
@@ -58,19 +55,6 @@ class Tools(NamedTuple):
     answering: Answering
     placement: Placement
     telemetry: Telemetry
-
-
-class Run(NamedTuple):
-    """Work for a partition: records (none: a tick), whether it is still ours, and what to call at its end.
-
-    ``still_ours`` waits where that is not known. ``done`` is called when all is written, ``dropped`` when the
-    partition went to another worker before.
-    """
-
-    records: list[Record]
-    still_ours: Callable[[], Awaitable[bool]]
-    done: Callable[[], object] = lambda: None
-    dropped: Callable[[], object] = lambda: None
 
 
 class PartitionProcessor:
@@ -94,7 +78,7 @@ class PartitionProcessor:
         for visitor, state in tools.table.all_visitors(partition):
             self._open.note(visitor, state.session.last_ms)
         self._last_run_at = time.monotonic()
-        self._queue: asyncio.Queue[Run | None] = asyncio.Queue(MOST_WAITING)
+        self._waiting = WaitingRuns(tools.settings.max_run_clicks)
         self._task = asyncio.create_task(self._work(), name=f"partition {partition}")
 
     @property
@@ -103,21 +87,17 @@ class PartitionProcessor:
         return len(self._open)
 
     async def submit(self, run: Run) -> None:
-        """Hand over a run; waits while :data:`MOST_WAITING` are before it."""
-        await self._queue.put(run)
+        """Hand over a run; waits while there are too many clicks before it."""
+        await self._waiting.put(run)
 
-    def tick(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+    def tick(self, generation: int, still_ours: Callable[[], Awaitable[bool]]) -> None:
         """Let time pass: go on with a sweep, close the sessions of an idle partition; work comes first."""
-        if self._queue.empty():
-            self._queue.put_nowait(Run([], still_ours))
+        if not self._waiting:
+            self._waiting.put_now(Run(generation, [], still_ours))
 
     async def stop(self) -> None:
         """Finish the run in hand and end; runs that wait are left for whoever reads them next."""
-        while not self._queue.empty():
-            if waiting := self._queue.get_nowait():
-                waiting.dropped()
-        if not self._task.done():
-            self._queue.put_nowait(None)
+        self._waiting.end()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
@@ -130,7 +110,7 @@ class PartitionProcessor:
 
     async def _work_once(self) -> bool:
         # A function of its own, so that a run that is not acknowledged is not held until the next one comes.
-        run = await self._queue.get()
+        run = await self._waiting.take()
         if run is None:
             return False
         if run.records:
@@ -171,7 +151,7 @@ class PartitionProcessor:
         else:
             swept = self._sweep(nothing)
         if swept.closed and await self._write(nothing, swept, run) and len(swept.closed) == MOST_SWEPT:
-            self.tick(run.still_ours)  # there may be more
+            self.tick(run.generation, run.still_ours)  # there may be more
 
     def _sweep(self, result: RunResult) -> RunResult:
         """Close sessions that the watermark has passed."""

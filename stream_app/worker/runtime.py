@@ -18,10 +18,11 @@ from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
 from stream_app.worker.answering import Answering
-from stream_app.worker.processor import PartitionProcessor, Run, Tools
+from stream_app.worker.processor import PartitionProcessor, Tools
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.transport import RunConsumer
+from stream_app.worker.waiting_runs import Run
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,13 @@ class Runtime:
         consumer = self._app.consumer
         if await still_ours():
             await self._processor(message.partition).submit(
-                Run(records, still_ours, lambda: consumer.finish(message), lambda: consumer.release(message))
+                Run(
+                    message.generation_id,
+                    records,
+                    still_ours,
+                    lambda: consumer.finish(message),
+                    lambda: consumer.release(message),
+                )
             )
         else:
             consumer.release(message)
@@ -169,7 +176,7 @@ class Runtime:
             generation = app.consumer_generation_id
             for tp in sorted(app.consumer.assignment()):
                 if tp.topic == self.settings.clicks_topic and app.consumer.lag(tp) == 0:
-                    self._processor(tp.partition).tick(self._ownership(tp, generation))
+                    self._processor(tp.partition).tick(generation, self._ownership(tp, generation))
 
     def _feed_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

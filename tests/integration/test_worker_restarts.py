@@ -115,7 +115,7 @@ def test_stop_and_restart_in_the_middle(settings):
 def test_kill_and_restart_in_the_middle(settings):
     """After kill -9 no click is unanswered and every session is exact; an answer given twice is the same."""
     clicks = messy_clicks(3, 6000)
-    with WorkerProcess(settings) as worker, sending(settings, clicks, 500) as thread:
+    with WorkerProcess(settings) as worker, sending(settings, clicks, 200) as thread:
         worker.start().wait_ready()
         wait_until(lambda: len(read_topics(settings).answers) > 1000, "some are answered", 60, [worker])
         for _ in range(2):
