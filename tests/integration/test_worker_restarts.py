@@ -87,7 +87,7 @@ def close_all_open(settings: Settings, expected: Expected, workers: list[WorkerP
 def test_stop_and_restart_in_the_middle(settings):
     """SIGTERM under load: exit code 0 in under 10 s; the next start replays nothing, knows what is open."""
     clicks = messy_clicks(2, 6000)
-    with WorkerProcess(settings) as worker, sending(settings, clicks, 500) as thread:
+    with WorkerProcess(settings) as worker, sending(settings, clicks, 200) as thread:
         worker.start().wait_ready()
         wait_until(lambda: len(read_topics(settings).answers) > 1000, "some are answered", 60, [worker])
         assert thread.is_alive(), "the stop is to fall into the stream"

@@ -23,7 +23,7 @@ from pathlib import Path
 from core.presets import PRESETS
 from stream_app.kafka_jars import KAFKA_VERSION
 from tests.benchmarks import datasets
-from tests.benchmarks.stream import latency, profile, report, throughput
+from tests.benchmarks.stream import latency, profile, report, scaling, state, throughput
 from tests.benchmarks.stream.load import read_load
 from tests.benchmarks.stream.place import open_place, say
 
@@ -35,6 +35,9 @@ PEERS = ("bare", "faust_plain", "quix")
 PARTS = {
     "throughput": throughput.run_rounds,
     "latency": latency.run_latency,
+    "scaling": scaling.run_scaling,
+    "memory": state.run_memory,
+    "recovery": state.run_recovery,
     "profile": profile.run_profile,
 }
 PACKAGES = ("nextclick", "faust-streaming", "aiokafka", "rocksdict", "numba", "numpy", "msgspec")

@@ -120,16 +120,21 @@ def wire(clicks, partitions) -> list[tuple[int, bytes, bytes]]:
 
 def fill(settings, load, clicks):
     """Write what is learnt beforehand to the sessions topic and the clicks to the input topic, and wait."""
-    asyncio.run(_fill(settings, load, clicks))
+    asyncio.run(_fill(settings, learnt_records(load), clicks))
 
 
-async def _fill(settings, load, clicks):
+def fill_clicks(settings, clicks):
+    """Write clicks to the input topic and wait."""
+    asyncio.run(_fill(settings, (), clicks))
+
+
+async def _fill(settings, learnt, clicks):
     by_partition = {partition: [] for partition in range(settings.partitions)}
     for partition, key, value in wire(clicks, settings.partitions):
         by_partition[partition].append(OutRecord(key, value))
     outbox = await Outbox.open(settings)
     try:
-        await outbox.write(settings.sessions_topic, 0, learnt_records(load))
+        await outbox.write(settings.sessions_topic, 0, learnt)
         for partition, records in by_partition.items():
             await outbox.write(settings.clicks_topic, partition, records)
     finally:
