@@ -162,6 +162,11 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path("~/.cache/nextclick"), description="folder of compiled kernels and of the local Kafka's files"
     )
+    transport: Literal["runs", "faust"] = Field(
+        "runs",
+        description="`runs`: what one fetch brings is one message; `faust`: a click is one, as Faust has it, "
+        "several times slower, for when another Faust breaks the former",
+    )
     max_run_clicks: Annotated[int, Field(ge=1, le=100_000)] = Field(
         500, description="clicks that are processed and written together at most"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import faust
 from faust.worker import Worker
@@ -16,9 +16,12 @@ from stream_app.settings import Settings
 from stream_app.topics import check
 from stream_app.worker.runtime import Runtime
 from stream_app.worker.tables import VisitorTable
-from stream_app.worker.transport import RunSchema, RunTransport
+from stream_app.worker.transport import PlainTransport, RawSchema, RunTransport
 
 logger = logging.getLogger(__name__)
+
+#: How long Faust's own transport gathers records for a run at most, seconds.
+TAKE_S: Final = 0.02
 
 
 def run_worker(settings: Settings) -> None:
@@ -71,15 +74,19 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     app.transport = _transport(app, settings)
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
     runtime = Runtime(settings, app, table, partitions)
-    clicks = app.topic(settings.clicks_topic, schema=RunSchema())
+    clicks = app.topic(settings.clicks_topic, schema=RawSchema())
 
     @app.agent(clicks, name="clicks")
     async def answer_clicks(stream: Any) -> None:
         # Before the first run is taken in hand: a rebalance waits for what is in hand.
         await runtime.wait_until_learnt()
         # Finished by the runtime when all is written: a stream's own way acknowledges what failed, too.
-        async for event in stream.noack().events():
-            await runtime.submit(event)
+        if settings.transport == "runs":
+            async for event in stream.noack().events():
+                await runtime.submit([event.message])
+        else:
+            async for events in stream.noack_take(settings.max_run_clicks, within=TAKE_S):
+                await runtime.submit([event.message for event in events])
 
     _connect(app, runtime)
     return app, runtime
@@ -108,7 +115,9 @@ def _connect(app: faust.App, runtime: Runtime) -> None:
     app.nextclick_receivers = (on_assigned, on_revoked, on_recovered, on_shutdown)
 
 
-def _transport(app: faust.App, settings: Settings) -> RunTransport:
+def _transport(app: faust.App, settings: Settings) -> PlainTransport | RunTransport:
+    if settings.transport == "faust":
+        return PlainTransport(app.conf.broker_consumer, app)
     transport = RunTransport(app.conf.broker_consumer, app)
     transport.run_topics = frozenset({settings.clicks_topic})
     return transport

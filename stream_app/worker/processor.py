@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from core.sessions import WindowRules
 from core.step import (
     DeadLetter,
     Query,
+    Record,
     RunResult,
     VisitorState,
     advance_run,
@@ -31,7 +33,8 @@ from core.step import (
     visitors_of,
 )
 from stream_app.outbox import Outbox, OutRecord
-from stream_app.placement import Placement
+from stream_app.partition_log import PartitionLog
+from stream_app.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
@@ -90,7 +93,7 @@ class PartitionProcessor:
         """Hand over a run; waits while there are too many clicks before it."""
         await self._waiting.put(run)
 
-    def tick(self, generation: int, still_ours: Callable[[], Awaitable[bool]]) -> None:
+    def tick(self, generation: int | None, still_ours: Callable[[], Awaitable[bool]]) -> None:
         """Let time pass: go on with a sweep, close the sessions of an idle partition; work comes first."""
         if not self._waiting:
             self._waiting.put_now(Run(generation, [], still_ours))
@@ -123,21 +126,53 @@ class PartitionProcessor:
     async def _apply(self, run: Run) -> None:
         if not await run.still_ours():
             run.dropped()
-            return
-        tools = self._tools
-        parsed = tools.placement.placed(
-            self._partition, parse_run(run.records, tools.settings.max_value_bytes)
-        )
-        before = tools.table.load(self._partition, visitors_of(parsed))
-        result = advance_run(self._partition, parsed, self._state, before, tools.rules)
-        self._note_open(result.visitors)
-        swept = self._sweep(result)
-        if await self._write(result, swept, run):
-            tools.telemetry.run_clicks.observe([len(run.records)])
+        elif await (self._apply_records(run.records, run) if run.follows else self._apply_all(run)):
             run.done()
         else:
             logger.warning("partition %d went to another worker during a run", self._partition)
             run.dropped()
+
+    async def _apply_all(self, run: Run) -> bool:
+        """Apply records, and what the log has before and between them; False when no longer ours."""
+        for _, stretch in groupby(enumerate(run.records), lambda numbered: numbered[1].offset - numbered[0]):
+            records = [record for _, record in stretch]
+            if not (
+                await self._apply_skipped(records[0].offset, run) and await self._apply_records(records, run)
+            ):
+                return False
+        return True
+
+    async def _apply_skipped(self, end: int, run: Run) -> bool:
+        """Apply the records before an offset that were not handed over, if the log has any."""
+        settings, applied = self._tools.settings, self._state.applied
+        begin = applied + 1 if applied >= 0 else run.begins or 0
+        if begin >= end:
+            return True
+        async with PartitionLog.opened(settings, settings.clicks_topic, self._partition) as log:
+            oldest, _ = await log.bounds()
+            async for records in log.read(max(begin, oldest), end):
+                logger.warning(
+                    "partition %d: Faust passed over offsets %d to %d; they are applied now",
+                    self._partition,
+                    records[0].offset,
+                    records[-1].offset,
+                )
+                if not await self._apply_records([record_of(record) for record in records], run):
+                    return False
+        return True
+
+    async def _apply_records(self, records: list[Record], run: Run) -> bool:
+        """Apply records and write what follows; False when the partition is no longer ours."""
+        tools = self._tools
+        parsed = tools.placement.placed(self._partition, parse_run(records, tools.settings.max_value_bytes))
+        before = tools.table.load(self._partition, visitors_of(parsed))
+        result = advance_run(self._partition, parsed, self._state, before, tools.rules)
+        self._note_open(result.visitors)
+        swept = self._sweep(result)
+        written = await self._write(result, swept, run)
+        if written:
+            tools.telemetry.run_clicks.observe([len(records)])
+        return written
 
     async def _let_time_pass(self, run: Run) -> None:
         if not await run.still_ours() or not self._open:

@@ -7,6 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from core.errors import SettingsError
@@ -21,7 +22,7 @@ from stream_app.worker.answering import Answering
 from stream_app.worker.processor import PartitionProcessor, Tools
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
-from stream_app.worker.transport import RunConsumer
+from stream_app.worker.transport import PlainConsumer
 from stream_app.worker.waiting_runs import Run
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,11 @@ TICK_S: Final = 1.0
 
 #: How often it is looked whether the group answers again, seconds.
 ASK_AGAIN_S: Final = 0.05
+
+
+def _for_each(act: Callable[[Any], object], messages: list[Any]) -> None:
+    for message in messages:
+        act(message)
 
 
 class Runtime:
@@ -97,24 +103,24 @@ class Runtime:
         gc.collect()
         gc.freeze()
 
-    async def submit(self, event: Any) -> None:
-        """Take a run from the agent; it is finished when its partition is done with it."""
-        message = event.message
-        records = [record_of(record) for record in event.value]
-        still_ours = self._ownership(message.tp, message.generation_id)
+    async def submit(self, messages: list[Any]) -> None:
+        """Take what the agent was handed; it is finished when its partition is done with it."""
         consumer = self._app.consumer
-        if await still_ours():
-            await self._processor(message.partition).submit(
-                Run(
-                    message.generation_id,
-                    records,
-                    still_ours,
-                    lambda: consumer.finish(message),
-                    lambda: consumer.release(message),
-                )
+        for handed in consumer.handed(messages):
+            still_ours = self._ownership(handed.tp, handed.generation)
+            run = Run(
+                handed.generation,
+                [record_of(record) for record in handed.records],
+                still_ours,
+                partial(_for_each, consumer.finish, handed.messages),
+                partial(_for_each, consumer.release, handed.messages),
+                handed.follows,
+                handed.begins,
             )
-        else:
-            consumer.release(message)
+            if await still_ours():
+                await self._processor(handed.tp.partition).submit(run)
+            else:
+                run.dropped()
 
     def assigned(self) -> None:
         """Note that partitions were assigned and their recovery begins."""
@@ -135,7 +141,7 @@ class Runtime:
     async def fail(self, error: BaseException) -> None:
         """End the worker because of an error; nothing unfinished is acknowledged."""
         consumer = self._app.consumer
-        if isinstance(consumer, RunConsumer):
+        if isinstance(consumer, PlainConsumer):
             consumer.abandon()
         await self._app.crash(error)
 
@@ -153,7 +159,7 @@ class Runtime:
             self.telemetry.lag.labels(str(partition)).set_function(lambda: self._lag(partition))
         return known
 
-    def _ownership(self, tp: Any, generation: int) -> Callable[[], Awaitable[bool]]:
+    def _ownership(self, tp: Any, generation: int | None) -> Callable[[], Awaitable[bool]]:
         async def still_ours() -> bool:
             app = self._app
             # Not known: this process was frozen, or no broker is in reach. The next heartbeat will tell.

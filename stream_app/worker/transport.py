@@ -2,7 +2,9 @@
 
 Faust costs a few hundred microseconds a message, so a message carries a run: the records that one fetch
 brought for one partition. This file leans on internals of the pinned faust-streaming; its contract tests
-(tests/integration/test_transport.py) would notice a change. What it overrides:
+(tests/integration/test_transport.py) would notice a change. The setting ``transport = "faust"`` does without
+runs: then a message is a record, as Faust has it, and only the last of these points holds. What is
+overridden:
 
 * ``getmany``: builds the run messages, and hands over only what continues where the last run ended.
 * ``perform_seek``: also says where the next run must begin. Between the moment a fetch is asked for and the
@@ -24,7 +26,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 from faust.transport.consumer import ensure_TP
@@ -93,11 +95,86 @@ class _Listener(faust_aiokafka.ConsumerRebalanceListener):
         await super().on_partitions_assigned(assigned)
 
 
-class RunConsumer(faust_aiokafka.Consumer):
-    """Reads the topics in ``RunTransport.run_topics`` in runs, all others one by one."""
+class Handed(NamedTuple):
+    """Records of one partition that the agent was handed, and the messages that they came in.
+
+    ``follows`` says that no record is missing between these and those handed before; else ``begins`` is where
+    the partition was to begin, None for the beginning of its log.
+    """
+
+    tp: TP
+    generation: int | None
+    records: list[Any]
+    messages: list[Message]
+    follows: bool
+    begins: int | None
+
+
+class PlainConsumer(faust_aiokafka.Consumer):
+    """Faust's, which hands over a record at a time; asked in addition what the group says."""
 
     RebalanceListener = _Listener
     _thread: _ConsumerThread
+
+    def _new_consumer_thread(self) -> faust_aiokafka.AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
+        """Sort what a stream brought by partition; each in the order of its log."""
+        runs: dict[tuple[TP, int | None], list[Message]] = {}
+        for message in messages:
+            runs.setdefault((message.tp, message.generation_id), []).append(message)
+        for (tp, generation), run in runs.items():
+            records = [_Record(m.offset, round(m.timestamp * 1000), m.key, m.value, m.headers) for m in run]
+            yield Handed(tp, generation, records, run, False, self._committed_offset.get(tp))
+
+    def finish(self, message: Message) -> None:
+        """Mark a message as finished: everything that follows from it is written."""
+        self.ack(message)
+
+    def release(self, message: Message) -> None:
+        """Give a message up unfinished: it is left in the log for whoever has the partition next."""
+        self._unacked_messages.discard(message)
+
+    def abandon(self) -> None:
+        """Wait for nothing in hand any more: it failed, and is left in the log for the next start."""
+        self._unacked_messages.clear()
+
+    def holds(self, tp: TP, generation: int | None) -> bool | None:
+        """Whether the group has this worker down for a partition since a generation.
+
+        None: the group has not answered for the session timeout, so it may have given the partition to
+        another worker by now, or be out of reach for all of them.
+        """
+        known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
+        if not known or tp not in self.assignment():
+            return False
+        silent_s = time.monotonic() - self._thread.contact_at
+        return True if silent_s < self.app.conf.broker_session_timeout else None
+
+    def lag(self, tp: TP) -> int | None:
+        """Records of a partition that were not handed over yet; None where that is not known.
+
+        Faust's reading position is that of the last record handed over, but before the first that of the
+        first, so that the very first record may be left out.
+        """
+        end: int | None = self.highwater(tp)
+        read = self._read_offset.get(tp)
+        return None if end is None or read is None else max(0, end - read - 1)
+
+
+class _Record(NamedTuple):
+    """A message as the record that it was: offset, append time in ms, key, value and headers."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+
+
+class RunConsumer(PlainConsumer):
+    """Reads the topics in ``RunTransport.run_topics`` in runs, all others one by one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,8 +185,11 @@ class RunConsumer(faust_aiokafka.Consumer):
         self._seeks_begun = 0
         self._seeks_ended = 0
 
-    def _new_consumer_thread(self) -> faust_aiokafka.AIOKafkaConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
+        """Each message is a run."""
+        for message in messages:
+            records: Any = message.value
+            yield Handed(message.tp, message.generation_id, records, [message], True, None)
 
     def in_runs(self, topic: str) -> bool:
         """Whether a topic is read in runs."""
@@ -176,7 +256,7 @@ class RunConsumer(faust_aiokafka.Consumer):
             timestamp_type=run[0].timestamp_type,
             headers=[],
             key=None,
-            value=cast("bytes", run),  # RunSchema hands it on as it is
+            value=cast("bytes", run),  # RawSchema hands it on as it is
             checksum=None,
             serialized_key_size=0,
             serialized_value_size=len(run),
@@ -247,26 +327,6 @@ class RunConsumer(faust_aiokafka.Consumer):
             for known in (self._runs, self._finished, self._expected, self._hole_at):
                 cast("dict[TP, Any]", known).pop(tp, None)
 
-    def release(self, message: Message) -> None:
-        """Give a run up unfinished: it is left in the log for whoever has the partition next."""
-        self._unacked_messages.discard(message)
-
-    def holds(self, tp: TP, generation: int) -> bool | None:
-        """Whether the group has this worker down for a partition since a generation.
-
-        None: the group has not answered for the session timeout, so it may have given the partition to
-        another worker by now, or be out of reach for all of them.
-        """
-        known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
-        if not known or tp not in self.assignment():
-            return False
-        silent_s = time.monotonic() - self._thread.contact_at
-        return True if silent_s < self.app.conf.broker_session_timeout else None
-
-    def abandon(self) -> None:
-        """Wait for nothing in hand any more: it failed, and is left in the log for the next start."""
-        self._unacked_messages.clear()
-
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known."""
         end: int | None = self.highwater(tp)
@@ -274,8 +334,8 @@ class RunConsumer(faust_aiokafka.Consumer):
         return None if end is None or expected is None else max(0, end - expected)
 
 
-class RunSchema(faust.Schema[Any, Any]):
-    """Hands a run's records to the stream as they are."""
+class RawSchema(faust.Schema[Any, Any]):
+    """Hands the value of a message to the stream as it is: a run's records, or a record's bytes."""
 
     def compile(self, app: faust.types.AppT, **_kwargs: Any) -> Any:
         """Make the function that turns a run message into an event."""
@@ -287,8 +347,14 @@ class RunSchema(faust.Schema[Any, Any]):
         return decode
 
 
+class PlainTransport(faust_aiokafka.Transport):
+    """Faust's Kafka transport, handing over records as Faust does."""
+
+    Consumer = PlainConsumer
+
+
 class RunTransport(faust_aiokafka.Transport):
-    """Faust's Kafka transport with the consumer above."""
+    """Faust's Kafka transport, handing over runs."""
 
     Consumer = RunConsumer
     run_topics: frozenset[str] = frozenset()

@@ -22,14 +22,17 @@ class Run(NamedTuple):
     """Work for a partition: records (none: a tick), whether it is still ours, and what to call at its end.
 
     ``still_ours`` waits where that is not known. ``done`` is called when all is written, ``dropped`` when the
-    partition went to another worker before. Runs of one ``generation`` are ours together.
+    partition went to another worker before. Runs of one ``generation`` are ours together. ``follows`` and
+    ``begins``: see :class:`stream_app.worker.transport.Handed`.
     """
 
-    generation: int
+    generation: int | None
     records: list[Record]
     still_ours: Callable[[], Awaitable[bool]]
     done: Callable[[], object] = lambda: None
     dropped: Callable[[], object] = lambda: None
+    follows: bool = True
+    begins: int | None = None
 
 
 class WaitingRuns:

@@ -50,9 +50,9 @@ def main() -> None:
     app, runtime = new_app(settings, loop.run_until_complete(_checked_partitions(settings)))
     submit = runtime.submit
 
-    async def submit_slowly(event: Any) -> None:
+    async def submit_slowly(messages: list[Any]) -> None:
         await asyncio.sleep(AGENT_S)
-        await submit(event)
+        await submit(messages)
 
     runtime.submit = submit_slowly
     loop.run_until_complete(runtime.start())
