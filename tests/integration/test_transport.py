@@ -155,7 +155,7 @@ def test_seeks_at_any_moment_lose_nothing(settings):
             with sending(settings, later, 1000):
                 pass
     seen = read_topics(settings)
-    assert len(seen.answers) > 500
+    assert len(seen.answers) > 100
     assert sum(map(len, seen.answers.values())) > len(seen.answers), (
         f"no seek has crossed a run: {worker.tail()}"
     )

@@ -48,6 +48,7 @@ TOO_LITTLE = [
     ("last_clicks", "1", "0"),
     ("index_sessions", "1", "0"),
     ("max_run_clicks", "1", "0"),
+    ("scoring_threads", "1", "0"),
     ("rocksdb_cache_mb", "1", "0"),
     ("metrics_port", "0", "-1"),
 ]
@@ -61,6 +62,7 @@ TOO_MUCH = [
     ("recommendations", "100", "101"),
     ("index_sessions", "16000000", "16000001"),
     ("max_run_clicks", "100000", "100001"),
+    ("scoring_threads", "64", "65"),
     ("rocksdb_cache_mb", "65536", "65537"),
     ("metrics_port", "65535", "65536"),
 ]
