@@ -32,7 +32,7 @@ from core.kernel_codes import (
     RECENT,
 )
 from core.posting_kernels import newest_posting, slot_at
-from core.ranking_kernels import is_marked, ready_stamps
+from core.ranking_kernels import ready_stamps
 from core.scratch import Scratch
 from core.session_kernels import age_of, capacity_of, end_of, held_sessions, item_at, items_of, newest_slot
 from core.weight_kernels import Tables, idf, position_weight, recency_weight, step_weight
@@ -306,16 +306,22 @@ def score_neighbours(
     decays, before, distance_decay = tables.distance, reals[R_BEFORE], reals[R_DISTANCE_DECAY]
     repeats, considered = ints[P_REPEATS] != 0, len(scratch.considered)
     candidate, similarity, back, held = scratch.candidate, scratch.similarity, scratch.back, scratch.shared
-    touched_items, marks = scratch.touched, scratch.marks
+    touched_items = scratch.touched
     ready_stamps(scratch.stamp, seen, kept)
     stamp = scratch.stamp[0]
+    begins, lengths = scratch.begin, scratch.length
+    # All sessions are looked up before the first is read, so that these reads do not wait for each other.
+    # ``held`` is written for the sake of reading the pool there; it gets its own value below.
     for at in range(kept):
         place, length = items_of(places, pool, pool_base, candidate[at])
+        begins[at], lengths[at] = place, length
+        held[at] = np.uint64(item_at(pool, place))
+    for at in range(kept):
+        place, length = begins[at], lengths[at]
         shared_place, anchor, shared = considered + 1, 0, np.uint64(0)
         for step in range(length):
-            item = item_at(pool, place + step)
-            if is_marked(marks, item):
-                in_query = place_of[item]
+            in_query = np.int64(place_of[item_at(pool, place + step)])
+            if in_query > 0:
                 if in_query <= REASON_ITEMS:
                     shared |= np.uint64(1) << np.uint64(in_query - 1)
                 if in_query <= shared_place:
@@ -340,11 +346,11 @@ def score_neighbours(
                     score *= decays[distance]
                 else:
                     score *= math.exp(-distance / distance_decay)
-            if step < anchor:
-                score *= before
-            if score_of[item] == 0.0 and score > 0.0:
-                touched_items[touched] = item
-                touched += 1
-            score_of[item] += score
+            score *= before if step < anchor else 1.0
+            before_it = score_of[item]
+            # Written in any case, counted only if it is new: a branch here could not be foreseen.
+            touched_items[touched] = item
+            touched += 1 if before_it == 0.0 and score > 0.0 else 0
+            score_of[item] = before_it + score
     scratch.stamp[0] = stamp
     return touched, mass

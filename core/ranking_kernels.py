@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, UInt64s
+from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import accessor, inner_kernel
 from core.posting_kernels import newest_session
 from core.session_kernels import age_of, capacity_of, item_at, items_of, newest_slot
@@ -17,25 +15,6 @@ def ready_stamps(stamp: Int32s, seen: Int32s, wanted: int) -> None:
         for item in range(len(seen)):
             seen[item] = 0
         stamp[0] = 0
-
-
-@accessor
-def mark(marks: UInt64s, item: int) -> None:
-    """Set an item's bit."""
-    marks[np.uint64(item) >> np.uint64(6)] |= np.uint64(1) << (np.uint64(item) & np.uint64(63))
-
-
-@accessor
-def unmark(marks: UInt64s, item: int) -> None:
-    """Clear an item's bit."""
-    marks[np.uint64(item) >> np.uint64(6)] &= ~(np.uint64(1) << (np.uint64(item) & np.uint64(63)))
-
-
-@accessor
-def is_marked(marks: UInt64s, item: int) -> bool:
-    """Whether an item's bit is set: the bits are close together, so that this finds them in the cache."""
-    bits = marks[np.uint64(item) >> np.uint64(6)] >> (np.uint64(item) & np.uint64(63))
-    return (bits & np.uint64(1)) != np.uint64(0)
 
 
 @accessor

@@ -35,6 +35,8 @@ _LEAST_WEIGHT: Final = 1e-300
 class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"shared": "with"}):
     """One recommended item, with its reason; on the wire as it is here, ``shared`` as ``with``.
 
+    The garbage collector leaves it out: it refers to nothing that could refer to it.
+
     Args:
         item: its name.
         score: higher is better; comparable within one source only.
@@ -125,21 +127,22 @@ class Scorer:
     def named(self, ranked: Ranked) -> list[list[Recommended]]:
         """What :meth:`rank` found, with names and reasons; the index must be as it was then."""
         names = self.index.names
-        rows = zip(*(array.tolist() for array in ranked[:6]), strict=True)
-        return [
-            # Places beyond the answer mean nothing: the items end the map.
-            list(
-                map(
-                    Recommended,
-                    map(names.__getitem__, items[:count]),
-                    scores,
-                    map(SOURCES.__getitem__, sources),
-                    sessions,
-                    [names[item] if item >= 0 else None for item in shared[:count]],
-                )
+        if not names:
+            return [[] for _ in ranked.count]
+        # All queries at once, and what stands beyond the end of an answer is cut off: most of what is left
+        # to do in Python.
+        recommended = list(
+            map(
+                Recommended,
+                map(names.__getitem__, ranked.item.ravel().tolist()),
+                ranked.score.ravel().tolist(),
+                map(SOURCES.__getitem__, ranked.source.ravel().tolist()),
+                ranked.sessions.ravel().tolist(),
+                [names[item] if item >= 0 else None for item in ranked.shared.ravel().tolist()],
             )
-            for items, scores, sources, shared, sessions, count in rows
-        ]
+        )
+        n = self.parameters.recommendations
+        return [recommended[at * n : at * n + count] for at, count in enumerate(ranked.count.tolist())]
 
     def numbered(self, queries: Sequence[tuple[Sequence[str], float]]) -> Queries:
         """The queries with the index's numbers of their items; -1 for items that it does not hold."""

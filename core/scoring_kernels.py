@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s, Int64s
+from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
 from core.compiled import Kept, inner_kernel, kernel
 from core.engine import Engine
@@ -36,10 +36,10 @@ from core.kernel_codes import (
     SESSION,
 )
 from core.neighbour_kernels import find_neighbours, score_neighbours, weigh_query
-from core.ranking_kernels import is_marked, mark, ready_stamps, take_best, unmark
+from core.ranking_kernels import ready_stamps, take_best
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Int16s, Scratch
-from core.session_kernels import held_sessions, item_at, items_of
+from core.session_kernels import held_sessions, item_at
 from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
@@ -63,9 +63,9 @@ class Popular(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """Answers of a run, at most n items each."""
+    """Answers of a run, at most n items each; beyond ``count`` there is no item, -1, and the rest is 0."""
 
-    item: Int32s  # (q, n) best first; -1 beyond ``count``
+    item: Int32s  # (q, n) best first
     score: Floats  # (q, n) comparable within one source only
     source: Int32s  # (q, n) NEIGHBOURS, RULES, POPULAR or SESSION
     shared: Int32s  # (q, n) the item that vouches for it; -1: none
@@ -174,11 +174,11 @@ def score_run(
         for place in range(count):
             scratch.rank[item[place]] = 0
         for place in range(count, ints[P_N]):
-            item[place] = -1
+            item[place], shared[place] = -1, -1
+            score[place], source[place], sessions[place] = 0.0, 0, 0
         _bar(scratch, items, begin, end, ints[P_EXCLUDE], 0)
         for at in range(n):
             scratch.place[scratch.considered[at]] = 0
-            unmark(scratch.marks, scratch.considered[at])
 
 
 @inner_kernel
@@ -192,7 +192,6 @@ def _consider(scratch: Scratch, items: Int32s, begin: int, end: int) -> int:
             scratch.distance[n] = end - 1 - at
             n += 1
             scratch.place[item] = n
-            mark(scratch.marks, item)
     return n
 
 
@@ -253,37 +252,30 @@ def _explain(
     item that no neighbour holds was brought by a rule, or by the session itself, or by popularity.
     """
     zero, one, ranks_found = np.uint64(0), np.uint64(1), scratch.best
-    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
-    candidate, shared, ranks = scratch.candidate, scratch.shared, scratch.rank
-    seen, votes_of, marks = scratch.seen, scratch.votes, scratch.marks
-    for at in range(n):
-        unmark(marks, scratch.considered[at])
-    for rank in range(count):
-        mark(marks, out_item[rank])
+    pool, shared, ranks = index.pool, scratch.shared, scratch.rank
+    seen, votes_of = scratch.seen, scratch.votes
     ready_stamps(scratch.stamp, scratch.seen, kept)
     stamp = scratch.stamp[0]
+    begins, lengths = scratch.begin, scratch.length
     for at in range(kept):
-        place, length = items_of(places, pool, base, candidate[at])
+        place, length = begins[at], lengths[at]
         stamp += 1
         found = 0
         for step in range(length):
             item = item_at(pool, place + step)
-            if is_marked(marks, item) and seen[item] != stamp:
-                seen[item] = stamp
-                ranks_found[found] = ranks[item] - 1
-                found += 1
+            # Written in any case, counted only if it is one: a branch here could not be foreseen.
+            ranks_found[found] = ranks[item] - 1
+            found += 1 if ranks[item] > 0 and seen[item] != stamp else 0
+            seen[item] = stamp
         if found == 0:
             continue
         bits, bit = shared[at], 0
         while bits != zero:
-            if bits & one:
-                for number in range(found):
-                    votes_of[ranks_found[number] * REASON_ITEMS + bit] += 1
+            for number in range(found):
+                votes_of[ranks_found[number] * REASON_ITEMS + bit] += np.int32(bits & one)
             bits >>= one
             bit += 1
     scratch.stamp[0] = stamp
-    for rank in range(count):
-        unmark(marks, out_item[rank])
     for rank in range(count):
         item, best, most = out_item[rank], -1, 0
         in_query = scratch.place[item] - 1

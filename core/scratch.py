@@ -39,8 +39,7 @@ class Scratch(NamedTuple):
     seen: Int32s  # (I,) stamp of what was last seen to hold the item; never zeroed
     place: Int16s  # (I,) 1 + place of an item among the query's newest distinct items
     rank: Int16s  # (I,) 1 + place of an item in the answer; BARRED: must not be recommended
-    marks: UInt64s  # (I / 64 + 1,) a bit an item: in the query; later, in the answer
-    touched: Int32s  # (I,) items with a score; not zeroed
+    touched: Int32s  # (I + 1,) items with a score, and one that is not counted; not zeroed
     rule_score: Floats  # (I,)
     rule_touched: Int32s  # (I,) items with a rule score; not zeroed
     seed: Int32s  # (I,) 1 + the item whose rules brought this one
@@ -56,11 +55,13 @@ class Scratch(NamedTuple):
     candidate: Int32s  # (C,) slots; not zeroed
     similarity: Floats  # (C,) not zeroed
     shared: UInt64s  # (C,) which of the query's newest REASON_ITEMS items a neighbour holds; not zeroed
+    begin: Int64s  # (min(C, neighbours),) where each neighbour's items begin in the pool; not zeroed
+    length: Int32s  # the same, how many there are; not zeroed
     keys: Floats  # (C,) not zeroed
     spare: Floats  # (C,) not zeroed
     votes: Int32s  # (n * REASON_ITEMS,) neighbours with both items of a pair
-    best: Int32s  # (max(n, further items),) not zeroed
-    best_score: Floats  # the same; not zeroed
+    best: Int32s  # (max(n, further items) + 1,) the last is not counted; not zeroed
+    best_score: Floats  # (max(n, further items),) not zeroed
     stamp: Int32s  # (1,) the last stamp given
 
 
@@ -80,8 +81,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         seen=cells["seen"],
         place=cells["place"],
         rank=cells["rank"],
-        marks=np.zeros(items // 64 + 1, np.uint64),
-        touched=np.zeros(items, np.int32),
+        touched=np.zeros(items + 1, np.int32),
         rule_score=np.zeros(items, np.float64),
         rule_touched=np.zeros(items, np.int32),
         seed=np.zeros(items, np.int32),
@@ -97,10 +97,12 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         candidate=np.zeros(candidates, np.int32),
         similarity=np.zeros(candidates, np.float64),
         shared=np.zeros(candidates, np.uint64),
+        begin=np.zeros(min(candidates, p.neighbours), np.int64),
+        length=np.zeros(min(candidates, p.neighbours), np.int32),
         keys=np.zeros(candidates, np.float64),
         spare=np.zeros(candidates, np.float64),
         votes=np.zeros(REASON_ITEMS * p.recommendations, np.int32),
-        best=np.zeros(max(p.recommendations, p.further_items), np.int32),
+        best=np.zeros(max(p.recommendations, p.further_items) + 1, np.int32),
         best_score=np.zeros(max(p.recommendations, p.further_items), np.float64),
         stamp=np.zeros(1, np.int32),
     )

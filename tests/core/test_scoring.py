@@ -251,6 +251,20 @@ def test_a_scorer_goes_on_while_the_index_changes_its_arrays():
     assert len(moved) > 10
 
 
+def test_at_the_bounds_of_the_scratch_answers_are_those_of_the_slow_twin():
+    """Every item scored, every item in the answer, each many times in a session: nothing runs over."""
+    items = [f"i{n}" for n in range(64)]  # as many as an index begins with room for
+    sessions = [closed(n, (items * 40)[n:]) for n in range(4)]
+    index = SessionIndex(10)
+    index.add(sessions)
+    assert len(index.arrays.posting_start) == len(items)
+    held = [(session.items, session.end / 1000) for session in sessions]
+    for n in (64, 63, 1):
+        parameters = preset("vstan", recommendations=n, neighbours=3, exclude="none")
+        [answer] = Scorer(index, parameters).score([(items, 99.0)])
+        assert answer == slow_score(held, items, 99.0, parameters)
+
+
 def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
     """Arrays that Python has forgotten are still there for compiled code; they go when it lets go of them."""
     gone, index = [], SessionIndex(2)
