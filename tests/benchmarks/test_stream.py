@@ -13,20 +13,21 @@ from tests.benchmarks.stream.__main__ import read_options
 from tests.benchmarks.stream.profile import package_of, shares
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_quick_form_measures_every_part(tmp_path):
     """A few clicks of each part, beside plain Faust: every figure is there, as tables and as JSON.
 
     Quix Streams is left out: it is in no environment of the tests.
     """
-    file = tmp_path / "bench.json"
+    file, tables, picture = (tmp_path / name for name in ("bench.json", "bench.md", "curve.svg"))
     options = ["--quick", "--peers", "faust_plain", "--presets", "vstan", "--clicks", "2000"]
+    options += ["--markdown", str(tables), "--plot", str(picture)]
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.stream", *options, "--json", str(file)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=850,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -35,7 +36,17 @@ def test_the_quick_form_measures_every_part(tmp_path):
     assert all(rate > 0 for rate in result["throughput"].values())
     assert result["throughput_ratio"]["nextclick/faust_plain"] > 0
     assert {"faust-streaming", "aiokafka", "kafka"} <= set(result["versions"])
-    assert "### Throughput of one process" in done.stdout
+    latency = result["latency"]
+    assert 0 <= latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+    assert [step["offered_a_second"] for step in latency["curve"]] == [500, 1000, 2000]
+    assert [one["workers"] for one in result["scaling"]["workers"]] == [1, 2]
+    (memory,) = result["memory"]["cases"]
+    assert memory["open_sessions"] == memory["visitors"]
+    (state,) = result["recovery"]["state"]
+    assert state["clean_restart_replayed"] == 0
+    assert tables.read_text(encoding="utf-8") in done.stdout
+    assert all(part in done.stdout for part in ("### Throughput", "### Latency", "### Recovery"))
+    assert picture.read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
 @pytest.mark.parametrize(

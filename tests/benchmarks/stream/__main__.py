@@ -23,9 +23,10 @@ from pathlib import Path
 from core.presets import PRESETS
 from stream_app.kafka_jars import KAFKA_VERSION
 from tests.benchmarks import datasets
-from tests.benchmarks.stream import latency, profile, report, scaling, state, throughput
+from tests.benchmarks.stream import latency, memory, profile, recovery, report, scaling, throughput
 from tests.benchmarks.stream.load import read_load
 from tests.benchmarks.stream.place import open_place, say
+from tests.benchmarks.stream.plot import plot
 
 JSON_FILE = datasets.ROOT / "build" / "bench.json"
 PEERS_PYTHON = datasets.ROOT / "build" / "peers" / "bin" / "python"
@@ -36,8 +37,8 @@ PARTS = {
     "throughput": throughput.run_rounds,
     "latency": latency.run_latency,
     "scaling": scaling.run_scaling,
-    "memory": state.run_memory,
-    "recovery": state.run_recovery,
+    "memory": memory.run_memory,
+    "recovery": recovery.run_recovery,
     "profile": profile.run_profile,
 }
 PACKAGES = ("nextclick", "faust-streaming", "aiokafka", "rocksdict", "numba", "numpy", "msgspec")
@@ -51,11 +52,12 @@ def read_options(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parts = [part for part in PARTS if part != "profile"]
-    parser.add_argument("--quick", action="store_true", help="about a minute: less of everything")
+    parser.add_argument("--quick", action="store_true", help="two minutes: less of everything")
     parser.add_argument("--only", help=f"parts, apart by commas: {','.join(PARTS)}; default all but profile")
     parser.add_argument("--profile", action="store_true", help="only the profile: where a worker's time goes")
     parser.add_argument("--json", type=Path, default=JSON_FILE, help="where all figures are written")
     parser.add_argument("--markdown", type=Path, help="where the tables are written, too")
+    parser.add_argument("--plot", type=Path, help="where the curve of latency is drawn, as SVG")
     parser.add_argument("--rounds", type=int, help="of the throughput; default 3, quick 1")
     parser.add_argument("--clicks", type=int, help="of a round; default 200000, quick 4000")
     parser.add_argument("--peer-clicks", type=int, help="of plain Faust; default 40000, quick 2000")
@@ -135,6 +137,8 @@ def main(arguments=None):
     text = report.text_of(result)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
+    if options.plot and "latency" in result:
+        plot(result, options.plot)
     print(text)
     say(f"all figures: {options.json}")
 

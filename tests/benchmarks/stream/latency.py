@@ -29,10 +29,11 @@ A_SECOND: Final = 1000
 GOAL_MS: Final = {"p50_ms": 10.0, "p99_ms": 50.0}
 PERCENTILES: Final = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p99_9_ms": 99.9, "max_ms": 100.0}
 
-#: Offered loads of the curve, clicks a second, and the seconds of each; it ends after the first that is not
-#: kept up with: half of its clicks wait so long.
-CURVE: Final = (100, 250, 500, 1000, 2000, 4000, 6000, 8000, 12_000, 16_000, 24_000, 32_000, 48_000)
-CURVE_S, QUICK_CURVE_S = 10, 2
+#: Offered loads of the curve, clicks a second; it ends after the first that is not kept up with: half of its
+#: clicks wait so long. Each lasts so many seconds, or until so many clicks are sent.
+CURVE: Final = (100, 250, 500, 1000, 2000, 4000, 6000, 8000, 12_000, 16_000, 24_000, 32_000)
+CURVE_S, QUICK_CURVE_S = 10.0, 2.0
+MOST_OF_A_STEP: Final = 80_000
 SATURATED_MS: Final = 500.0
 
 #: Sessions begin so far apart that they close at the rate at which they open within the warm-up.
@@ -66,24 +67,15 @@ class Stream:
     def __init__(self, place, settings, process, clicks):
         self.place, self.settings, self.process = place, settings, process
         self._clicks, self._used = clicks, 0
-        self._file = place.folder / f"{settings.group_id}-clicks"
-        self._file.write_bytes(msgspec.msgpack.encode(clicks))
 
     def step(self, a_second, seconds):
         """Send at a pace and wait for the answers: figures of this step, and when each answer was read."""
         count = min(round(a_second * seconds), len(self._clicks) - self._used)
-        sent = self.place.folder / f"{self.settings.group_id}-sent-{self._used}"
-        plan = self.place.folder / f"{self.settings.group_id}-plan-{self._used}"
+        name = self.place.folder / f"{self.settings.group_id}-{self._used}"
+        clicks, sent, plan = (name.with_suffix(f".{part}") for part in ("clicks", "sent", "plan"))
+        clicks.write_bytes(msgspec.msgpack.encode(self._clicks[self._used : self._used + count]))
         plan.write_bytes(
-            msgspec.json.encode(
-                {
-                    "clicks": str(self._file),
-                    "first": self._used,
-                    "count": count,
-                    "a_second": a_second,
-                    "sent": str(sent),
-                }
-            )
+            msgspec.json.encode({"clicks": str(clicks), "a_second": a_second, "sent": str(sent)})
         )
         self._used += count
         taken = asyncio.run(self._run(lambda: self._start(plan), count))
@@ -206,7 +198,7 @@ def _percentiles(values):
 
 def run_latency(place, options):
     """The figures at a thousand a second of nextclick and its peers, and nextclick's curve."""
-    measured_s, warm_s = (5, 2) if options.quick else (60, 30)
+    measured_s, warm_s = (3, 2) if options.quick else (60, 30)
     contests = [Contender("nextclick", "nextclick", options.presets[0])]
     # Plain Faust does not keep up with the load.
     contests += [Contender(peer, peer) for peer in options.peers if peer != "faust_plain"]
@@ -236,8 +228,8 @@ def run_latency(place, options):
 
 
 def _curve(stream, options):
-    steps, seconds = [], QUICK_CURVE_S if options.quick else CURVE_S
-    for a_second in CURVE[2:5] if options.quick else CURVE:
+    steps = []
+    for a_second, seconds in _curve_steps(options):
         steps.append(stream.step(a_second, seconds))
         _say(f"{a_second:,}/s", steps[-1])
         if steps[-1]["p50_ms"] > SATURATED_MS:
@@ -245,11 +237,17 @@ def _curve(stream, options):
     return steps
 
 
+def _curve_steps(options):
+    if options.quick:
+        return [(a_second, QUICK_CURVE_S) for a_second in CURVE[2:5]]
+    return [(a_second, min(CURVE_S, MOST_OF_A_STEP / a_second)) for a_second in CURVE]
+
+
 def _started(place, options, contender, clicks, with_curve):
     """A process that answers, as a context: sessions learnt, a first click answered."""
     settings, process = prepare(place, options, contender, f"latency-{contender.name}".replace("_", "-"))
     if with_curve:
-        clicks += sum(CURVE) * CURVE_S if not options.quick else sum(CURVE[2:5]) * QUICK_CURVE_S
+        clicks += round(sum(a_second * seconds for a_second, seconds in _curve_steps(options)))
     on_the_wire = wire(clicks_of(place.load, clicks + 100, SECONDS_A_SESSION), place.partitions)
     fill(settings, place.load, [])
     return _Started(Stream(place, settings, process, on_the_wire))

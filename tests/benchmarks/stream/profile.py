@@ -21,6 +21,9 @@ from tests.benchmarks.stream.throughput import watch
 RATE: Final = 250
 TOP: Final = 40
 
+#: Functions in which a thread waits: one that is caught there was on its way to sleep.
+WAITING: Final = {"select", "_worker", "wait"}
+
 _FRAME: Final = re.compile(r"(?P<function>.+) \((?P<file>[^():]+)(?::\d+)?\)$")
 
 
@@ -66,8 +69,8 @@ def shares(raw, us):
     for line in raw.splitlines():
         stack, _, number = line.rpartition(" ")
         frames = [_read(frame) for frame in stack.split(";") if _FRAME.match(frame)]
-        if not frames or "select" in frames[-1][0]:
-            continue  # a thread that waits, caught on its way to sleep
+        if not frames or frames[-1][0] in WAITING:
+            continue
         count = int(number)
         total += count
         packages[package_of(frames[-1][1])] += count

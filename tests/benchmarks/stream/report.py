@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from tests.benchmarks.report import table
+from tests.benchmarks.stream.latency import GOAL_MS
+
+#: Columns and the figures in them.
+PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p99_9_ms", "most": "max_ms"}
+CORES = {"worker, cores": "worker_cores", "broker": "broker_cores", "others": "others_cores"}
 
 
 def text_of(result):
@@ -18,6 +23,11 @@ def text_of(result):
     ]
     for title, part, write in (
         ("Throughput of one process", "throughput_details", _throughput),
+        ("Latency, milliseconds", "latency", _latency),
+        ("Latency over the offered load", "latency", _curve),
+        ("Two workers beside one", "scaling", _scaling),
+        ("What an open visitor costs", "memory", _memory),
+        ("Recovery, seconds", "recovery", _recovery),
         ("Where a worker's time goes", "profile", _profile),
     ):
         if part in result:
@@ -45,6 +55,136 @@ def _throughput(result):
     header = ("who", "preset", "clicks/s", "each round", *(f"times {peer}" for peer in peers))
     header += ("CPU us a click", "broker's", "seconds", "cores used by others")
     return [*table(header, rows), "", *(f"- {name}: {one['does']}" for name, one in details.items())]
+
+
+def _latency(result):
+    latency = result["latency"]
+    rows = []
+    for name, one in latency["contenders"].items():
+        for what, step in (("the first seconds", one["first_s"]), ("after that", one)):
+            for way, taken in (("append to append", step), ("send to read", step["send_to_read"])):
+                rows.append((name, what, step["clicks"], way, *_percentiles(taken), *_cores(step)))
+    header = ("who", "when", "clicks", "from", *PERCENTILES, *CORES)
+    of_goal = latency["of_goal"]
+    goal = ", ".join(f"{name.removesuffix('_ms')} below {ms:.0f} ms" for name, ms in GOAL_MS.items())
+    return [
+        f"{latency['offered_a_second']:,} clicks a second, preset {latency['preset']}.",
+        f"The goal is {goal}, append to append: {of_goal['p50_ms']:.2f} and {of_goal['p99_ms']:.2f} of it.",
+        "",
+        *table(header, rows),
+        "",
+        *(f"- {name}: {one['does']}" for name, one in latency["contenders"].items()),
+    ]
+
+
+def _curve(result):
+    rows = [
+        (
+            f"{step['offered_a_second']:,}",
+            f"{step['sent_a_second']:,}",
+            *_percentiles(step),
+            f"{step['send_to_read']['p50_ms']:.1f}",
+            f"{step['send_to_read']['p99_ms']:.1f}",
+            *_cores(step),
+        )
+        for step in result["latency"]["curve"]
+    ]
+    header = ("offered a second", "sent", *PERCENTILES, "p50, send to read", "p99, send to read", *CORES)
+    return table(header, rows)
+
+
+def _percentiles(taken):
+    return (f"{taken[name]:.1f}".removesuffix(".0") for name in PERCENTILES.values())
+
+
+def _cores(step):
+    return (f"{step[name]:.2f}" for name in CORES.values())
+
+
+def _scaling(result):
+    scaling = result["scaling"]
+    rows = [
+        (
+            one["workers"],
+            f"{one['clicks_per_s']:,}",
+            f"{one['cpu_us_a_click']:.0f}",
+            f"{one['broker_cpu_us_a_click']:.0f}",
+            f"{one['others_cores']:.1f}",
+        )
+        for one in scaling["workers"]
+    ]
+    return [
+        *table(("workers", "clicks/s", "CPU us a click", "broker's", "cores used by others"), rows),
+        "",
+        f"Two workers do {scaling['two_to_one']:.2f} times what one does.",
+        f"{scaling['partitions']} partitions; broker and sender on the same cores.",
+    ]
+
+
+def _memory(result):
+    header = (
+        "visitors",
+        "clicks of each",
+        "key and value, bytes",
+        "RocksDB's files, bytes a visitor",
+        "changelog, bytes a click",
+        "resident before, MiB",
+        "with them, MiB",
+        "growth, bytes a visitor",
+        "RocksDB's bound, MiB",
+        "to open and read a partition, s",
+    )
+    rows = [
+        (
+            f"{one['visitors']:,}",
+            one["clicks_a_visitor"],
+            f"{one['key_and_value_bytes_a_visitor']:.0f}",
+            f"{one['rocksdb_bytes_a_visitor']:.0f}",
+            f"{one['changelog_bytes_a_click']:.0f}",
+            one["resident_mib_before"],
+            one["resident_mib"],
+            f"{one['resident_bytes_a_visitor']:,}",
+            one["rocksdb_bound_mib"],
+            one["read_a_partition_s"],
+        )
+        for one in result["memory"]["cases"]
+    ]
+    return [
+        *table(header, rows),
+        "",
+        "RocksDB's bound is its block cache and two write buffers for each partition.",
+    ]
+
+
+def _recovery(result):
+    recovery = result["recovery"]
+    state = [
+        (
+            f"{one['visitors']:,}",
+            one["kill_s"],
+            one["kill_recovery_s"],
+            one["kill_without_data_s"],
+            one["kill_without_data_recovery_s"],
+            one["clean_restart_s"],
+            one["clean_restart_replayed"],
+        )
+        for one in recovery["state"]
+    ]
+    header = ("visitors", "kill -9, start", "of it restoring", "the same without its data", "of it restoring")
+    index = [
+        (f"{one['sessions']:,}", "yes" if one["snapshot"] else "no", one["start_s"])
+        for one in recovery["index"]
+    ]
+    takeover = [
+        (f"{one['session_timeout_s']:.0f}", one["takeover_s"], one["join_s"]) for one in recovery["takeover"]
+    ]
+    return [
+        *table((*header, "clean restart until ready", "clicks it answered again"), state),
+        "",
+        *table(("sessions in the index", "snapshot", "start until every partition is answered"), index),
+        "",
+        *table(("session_timeout_s", "pause when one of two is killed", "pause when one joins"), takeover),
+    ]
 
 
 def _profile(result):

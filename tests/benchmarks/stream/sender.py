@@ -3,9 +3,9 @@
     python -m tests.benchmarks.stream.sender PLAN.json
 
 The settings come by their variables. The plan names a file of clicks as they go over the wire (``clicks``:
-msgpack, for each a partition, a key and a value), where to begin in it (``first``), how many (``count``),
-clicks a second (``a_second``) and the file to write (``sent``: for each record or batch its partition, first
-offset, size, moment of sending in seconds of the monotonic clock, and how late that was, seconds).
+msgpack, for each a partition, a key and a value), clicks a second (``a_second``) and the file to write
+(``sent``: for each record or batch its partition, first offset, size, moment of sending in seconds of the
+monotonic clock, and how late that was, seconds).
 
 Up to :data:`FINE_UP_TO` clicks a second each is sent by itself; above, those that are due at a tick go out as
 one batch a partition, or this process would take most of a core.
@@ -32,7 +32,6 @@ def main():
     """Send what the plan says and write the file."""
     plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes())
     clicks = msgspec.msgpack.decode(Path(plan["clicks"]).read_bytes())
-    clicks = clicks[plan["first"] : plan["first"] + plan["count"]]
     Path(plan["sent"]).write_bytes(msgspec.json.encode(asyncio.run(send(clicks, plan["a_second"]))))
 
 
