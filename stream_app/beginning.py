@@ -72,7 +72,7 @@ async def _refuse_state(settings: Settings, changelog: str, partitions: int) -> 
             _, end = await log.bounds()
         if end:
             raise _begun(settings, f"its changelog {changelog} has {end} records in partition {partition}")
-    if any(settings.data_dir.glob("v*/tables/*")):
+    if any(settings.data_dir.glob(f"v*/{changelog}-*/*")):
         raise StateError(
             f"{settings.data_dir} has the sessions of a worker that ran before: set data_dir to a "
             "new folder, of this worker and of the others"

@@ -75,6 +75,7 @@ def local_kafka(
     port: int = 0,
     extra: Mapping[str, str] | None = None,
     heap_mb: int = 512,
+    cluster_id: str | None = None,
 ) -> Iterator[Broker]:
     """Apache Kafka in KRaft mode, one node, its data kept in ``folder``.
 
@@ -84,6 +85,7 @@ def local_kafka(
         port: 0 takes a free one.
         extra: properties of the server, over the ones set here.
         heap_mb: the most memory of Java's heap, MiB.
+        cluster_id: of the cluster that the node belongs to, a UUID in URL-safe base64; None: one of its own.
 
     Raises:
         BrokerError: Java or Maven is missing, Kafka cannot be fetched, or it cannot be started.
@@ -104,7 +106,8 @@ def local_kafka(
         *("-cp", f"{jars}/*"),
     ]
     if not (folder / "data" / "meta.properties").exists():
-        _format([*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", str(properties)])
+        command = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", str(properties)]
+        _format(command, cluster_id or new_cluster_id())
     broker = Broker(
         "Apache Kafka",
         port=port or free,
@@ -141,8 +144,12 @@ def _tansu() -> str:
         ) from None
 
 
-def _format(command: list[str]) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """An id for a new cluster."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _format(command: list[str], cluster: str) -> None:
     try:
         done = subprocess.run(
             [*command, f"--cluster-id={cluster}"],

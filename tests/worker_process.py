@@ -227,26 +227,33 @@ def read_topic(settings: Settings, topic: str) -> list:
 
 def read_topics(settings: Settings) -> Topics:
     """Everything that is on the topics now; what is read later may be younger."""
-    clicks: dict[int, list[Record]] = {}
-    for record in read_topic(settings, settings.clicks_topic):
-        clicks.setdefault(record.partition, []).append(record_of(record))
-    answers: dict[tuple[int, int], list[Answer]] = {}
-    strays = []
-    for record in read_topic(settings, settings.recommendations_topic):
+    seen = Topics({}, {}, [], [], {})
+    for topic in (
+        settings.clicks_topic,
+        settings.recommendations_topic,
+        settings.sessions_topic,
+        settings.dead_letters_topic,
+    ):
+        for record in read_topic(settings, topic):
+            note_record(settings, seen, record)
+    return seen
+
+
+def note_record(settings: Settings, seen: Topics, record) -> None:
+    """Add a record of any of the topics, behind those of its partition that were added before."""
+    if record.topic == settings.clicks_topic:
+        seen.clicks.setdefault(record.partition, []).append(record_of(record))
+    elif record.topic == settings.recommendations_topic:
         answer = decode_answer(record.value)
-        answers.setdefault((answer.click.partition, answer.click.offset), []).append(answer)
+        seen.answers.setdefault((answer.click.partition, answer.click.offset), []).append(answer)
         if record.partition != answer.click.partition or record.key != answer.visitor.encode():
-            strays.append(answer)
-    sessions = [
-        msgspec.json.decode(record.value, type=ClosedSession)
-        for record in read_topic(settings, settings.sessions_topic)
-    ]
-    dead: dict[tuple[int, int], list[DeadRecord]] = {}
-    for record in read_topic(settings, settings.dead_letters_topic):
+            seen.strays.append(answer)
+    elif record.topic == settings.sessions_topic:
+        seen.sessions.append(msgspec.json.decode(record.value, type=ClosedSession))
+    else:
         headers = {name: value.decode() for name, value in record.headers}
         letter = DeadRecord(record.key, record.value, headers)
-        dead.setdefault((int(headers["partition"]), int(headers["offset"])), []).append(letter)
-    return Topics(clicks, answers, strays, sessions, dead)
+        seen.dead.setdefault((int(headers["partition"]), int(headers["offset"])), []).append(letter)
 
 
 def wait_done(

@@ -13,7 +13,7 @@ from faust.worker import Worker
 from core.errors import TopicError
 from stream_app.kafka import client_options, describe_topics, servers
 from stream_app.settings import Settings
-from stream_app.topics import check
+from stream_app.topics import changelog_topic, check
 from stream_app.worker.runtime import Runtime
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.transport import PlainTransport, RawSchema, RunTransport
@@ -56,6 +56,8 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         broker_credentials=_credentials(settings),
         store="rocksdb://",
         datadir=str(settings.data_dir),
+        # Another group, or another number of partitions, is another changelog: its states are not these.
+        tabledir=f"{changelog_topic(settings)}-{partitions}",
         topic_partitions=partitions,
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=False,

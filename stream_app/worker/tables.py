@@ -13,16 +13,21 @@ Faust reads the changelog back; which of its records count is decided by :mod:`c
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import faust
 import msgspec
+from faust.stores import rocksdb
 from rocksdict import WriteBatch
 
 from core.changelog import Held
 from core.errors import StateError
 from core.step import PartitionState, VisitorState
+
+logger = logging.getLogger(__name__)
 
 #: First byte of every value. A value of another version is refused, not guessed at.
 STATE_VERSION: Final = 1
@@ -96,10 +101,33 @@ def changes_of(
     return [*puts, (_PARTITION_KEY, encode_state(partition)), *deletes, *swept]
 
 
+#: What RocksDB says of files that are truncated, overwritten or gone.
+_DAMAGED: Final = ("Corruption", "Invalid argument", "No such file")
+
+
+class _Store(rocksdb.Store):
+    """Faust's RocksDB, which begins anew where the files cannot be read: the changelog has everything."""
+
+    def _open_for_partition(self, partition: int) -> Any:
+        try:
+            return super()._open_for_partition(partition)
+        except Exception as error:
+            # rocksdict has no classes for them. For a lock Faust waits; a full disk is not made better so.
+            if not any(sign in str(error) for sign in _DAMAGED):
+                raise
+            path = self.partition_path(partition)
+            logger.warning("%s cannot be opened and is made anew from the changelog: %s", path, error)
+            shutil.rmtree(path, ignore_errors=True)
+            return super()._open_for_partition(partition)
+
+
 class _Table(faust.Table[bytes, bytes]):
     """Faust's table, restored by the rules of :mod:`core.changelog`."""
 
     restore: Callable[[int, Sequence[Any], int], None]
+
+    def _new_store(self) -> Any:
+        return _Store(self.app.conf.store, self.app, self, table_name=self.name, options=self.options)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Apply what Faust read of the changelog, of any of its partitions."""

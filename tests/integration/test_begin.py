@@ -12,6 +12,7 @@ from core.clicks import Click
 from core.errors import SettingsError, StateError, TopicError
 from stream_app.beginning import begin
 from stream_app.settings import Settings
+from stream_app.topics import changelog_topic
 from tests.oracles.whole_log import BEGIN_MS, expected_of
 from tests.worker_process import (
     WorkerProcess,
@@ -99,6 +100,7 @@ def test_a_group_that_has_begun_is_refused(halves):
         worker.terminate()
         third = worker.settings.model_copy(update={"group_id": f"{settings.group_id}-c"})
         create_topics(third)
+        (third.data_dir / "v1" / f"{changelog_topic(third)}-4" / "visitors-0.db").mkdir(parents=True)
         with pytest.raises(StateError, match="set data_dir to a new folder"):
             asyncio.run(begin(third, "earliest"))
     done = run_nextclick(other, "begin", "--from", "earliest")

@@ -1,0 +1,98 @@
+"""Faults of workers: killed, joined, stopped, frozen; at any moment."""
+
+from __future__ import annotations
+
+from stream_app.settings import Settings
+from tests.faults.stream import FaultStream, Outcome, freeze, is_frozen, thaw
+
+#: Longer than the session timeout of the streams here, seconds.
+BEYOND_TIMEOUT_S = 9.0
+
+
+def killed_at_each_moment(settings: Settings, scale: float) -> Outcome:
+    """A lone worker is killed between any two of a run's writes, while it restores, and again."""
+    with FaultStream(settings, 40, scale) as stream:
+        with stream.load(4500, 100):
+            for moment in ("published", "half", "confirmed", "stored"):
+                worker = stream.die(moment, stream.chance.randint(3, 9))
+            # Its folder gone, it has to restore, which is where the next ones are killed.
+            stream.forget_disk(worker)
+            stream.die("restoring")
+            stream.die("restored")
+            stream.ready("first")
+        return stream.finish()
+
+
+def frozen_in_the_middle_of_a_run(settings: Settings, scale: float) -> Outcome:
+    """A worker freezes right before it writes to the changelog, loses its partitions, and comes back.
+
+    What it still writes is a replaced worker's: the owner must notice and make it good.
+    """
+    with FaultStream(settings, 41, scale) as stream:
+        zombie = stream.worker("zombie", "checked", "25", "SIGSTOP").start().wait_ready()
+        (owner,) = stream.ready("owner")
+        with stream.load(9000, 300):
+            pid = zombie.process.pid
+            stream.until(lambda: is_frozen(pid), "the worker is frozen")
+            stream.live(BEYOND_TIMEOUT_S)
+            answered = len(stream.look().answers)
+            stream.until(lambda: len(stream.look().answers) > answered + 300, "the other one goes on")
+            thaw(pid)
+            stream.until(
+                lambda: owner.metrics().get("nextclick_changelog_merged_total", 0) > 0,
+                "the owner has noticed what the frozen one wrote",
+            )
+        stream.until_answered()
+        # What the next one restores has it all in it.
+        for worker in (zombie, owner):
+            worker.kill()
+            stream.forget_disk(worker)
+        with stream.load(1000, 400):
+            stream.ready("third")
+        return stream.finish()
+
+
+def frozen_anywhere(settings: Settings, scale: float) -> Outcome:
+    """A worker freezes at any moment for longer than the session timeout, and comes back as a zombie."""
+    with FaultStream(settings, 42, scale) as stream:
+        first, _ = stream.ready("first", "second")
+        with stream.load(6000, 300):
+            for _ in range(max(1, round(scale))):
+                stream.live(stream.chance.uniform(1, 3))
+                freeze(first.process.pid)
+                stream.live(BEYOND_TIMEOUT_S)
+                thaw(first.process.pid)
+        return stream.finish()
+
+
+def killed_joined_and_stopped(settings: Settings, scale: float) -> Outcome:
+    """One of two is killed; a second and a third join; one leaves by SIGTERM; all are killed at once."""
+    with FaultStream(settings, 43, scale) as stream:
+        first, second = stream.ready("first", "second")
+        with stream.load(10_000, 300):
+            stream.live(2)
+            first.kill()
+            stream.live(2)
+            stream.ready("first", "third")
+            stream.live(1)
+            code, _ = second.terminate()
+            assert code == 0, second.tail()
+            stream.live(1)
+            for worker in stream.workers.values():
+                if worker.running:
+                    worker.kill()
+            stream.ready("first", "second")
+        return stream.finish()
+
+
+def killed_at_random(settings: Settings, scale: float) -> Outcome:
+    """Two workers are killed at random moments, again and again."""
+    with FaultStream(settings, 44, scale) as stream:
+        workers = stream.ready("first", "second")
+        with stream.load(5000, 250):
+            while stream.sender.is_alive():
+                victim = stream.chance.choice(workers)
+                victim.kill()
+                victim.start()
+                stream.live(stream.chance.uniform(1, 9))
+        return stream.finish()

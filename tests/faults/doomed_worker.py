@@ -1,0 +1,95 @@
+"""A worker, run as a script, that ends or freezes itself at a moment that is hard to reach from outside.
+
+    doomed_worker.py MOMENT COUNT SIGNAL
+
+The signal is sent to this process itself when the moment comes for the COUNTth time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+
+from stream_app.cli import main
+from stream_app.outbox import Outbox
+from stream_app.worker.changelog import Changelog
+from stream_app.worker.tables import VisitorTable
+
+#: Moment → where it is, and whether before or after it.
+MOMENTS = {
+    # Outputs are confirmed, the changelog has nothing yet.
+    "published": (Changelog, "store", "before"),
+    # The check before the write has said yes.
+    "checked": (Changelog, "_append", "before"),
+    # The changelog has confirmed, RocksDB has nothing yet.
+    "confirmed": (Changelog, "_append", "after"),
+    # RocksDB is written, the run is not acknowledged.
+    "stored": (VisitorTable, "write", "after"),
+    # A part of the changelog is read, nothing or all of the part is in RocksDB.
+    "restoring": (VisitorTable, "restore", "before"),
+    "restored": (VisitorTable, "restore", "after"),
+}
+
+
+class Doom:
+    """Counts, and sends the signal."""
+
+    def __init__(self, count: int, how: signal.Signals) -> None:
+        self.left = count
+        self.how = how
+
+    def come(self) -> None:
+        """The moment."""
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), self.how)
+
+
+def doom(owner: type, name: str, when: str, fate: Doom) -> None:
+    """Have every call of a method counted."""
+    method = getattr(owner, name)
+    before, after = (fate.come, lambda: None) if when == "before" else (lambda: None, fate.come)
+
+    async def waiting(*args, **kwargs):
+        before()
+        result = await method(*args, **kwargs)
+        after()
+        return result
+
+    def plain(*args, **kwargs):
+        before()
+        result = method(*args, **kwargs)
+        after()
+        return result
+
+    setattr(owner, name, waiting if inspect.iscoroutinefunction(method) else plain)
+
+
+def half_written(fate: Doom) -> None:
+    """Write half of a run's changelog records, wait until they are confirmed, and meet the moment."""
+    write = Outbox.write
+
+    async def half(self, topic, partition, records):
+        records = list(records)
+        if topic.endswith("-visitors-changelog") and fate.left == 1:
+            await write(self, topic, partition, records[: len(records) // 2])
+            await asyncio.sleep(0.01)
+        if topic.endswith("-visitors-changelog"):
+            fate.come()
+        return await write(self, topic, partition, records)
+
+    Outbox.write = half
+
+
+if __name__ == "__main__":
+    moment, count, how = sys.argv[1:4]
+    fate = Doom(int(count), signal.Signals[how])
+    if moment == "half":
+        half_written(fate)
+    else:
+        doom(*MOMENTS[moment], fate)
+    sys.argv = ["nextclick", "worker"]
+    main()

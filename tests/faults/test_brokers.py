@@ -1,0 +1,10 @@
+"""The faults of brokers, in their short form."""
+
+from __future__ import annotations
+
+from tests.faults import cases_brokers as cases
+
+
+def test_the_broker_is_killed_then_frozen(settings, tmp_path):
+    """A broker that is away or silent for longer than the session timeout costs no click and no session."""
+    cases.killed_and_frozen(settings, 0.7, tmp_path)

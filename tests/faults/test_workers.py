@@ -1,0 +1,15 @@
+"""The faults of workers, in their short form."""
+
+from __future__ import annotations
+
+from tests.faults import cases_workers as cases
+
+
+def test_killed_between_any_two_writes_and_while_it_restores(settings):
+    """A lone worker that dies at each moment of a run and of a restore loses and doubles nothing."""
+    assert cases.killed_at_each_moment(settings, 1.0).repeats > 0
+
+
+def test_frozen_in_the_middle_of_a_run(settings):
+    """What a worker writes after it lost its partitions is noticed, made good, and never restored."""
+    cases.frozen_in_the_middle_of_a_run(settings, 1.0)
