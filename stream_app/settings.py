@@ -178,6 +178,9 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
     metrics_port: Port = Field(9464, description="port of /metrics; 0 takes a free one and logs it")
+    stall_s: Annotated[float, Field(ge=10, le=3600)] = Field(
+        60.0, description="a partition that has input and finishes nothing for so long is stalled, seconds"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least level that is logged"
     )

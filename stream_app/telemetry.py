@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import accumulate
+from socketserver import ThreadingMixIn
 from typing import Any, Final
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, make_wsgi_app
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -68,6 +69,15 @@ class Histogram(Collector):
             counts, total = list(accumulate(self._counts)), self._sum
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, counts, strict=True)), total)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_args: object) -> None:
+        """Not a line a request."""
 
 
 class Telemetry:
@@ -145,6 +155,10 @@ class Telemetry:
         self.recovery_seconds = gauge(
             "recovery_seconds", "From the last assignment of partitions to ready, seconds"
         )
+        self.stalled = gauge(
+            "stalled_partitions",
+            "Partitions with input that finished nothing for `stall_s`; /live says which",
+        )
         self.ready = gauge("ready", "1: assigned, recovered and the index caught up; else 0")
         self.build = Info("nextclick_build", "Version and parameters", registry=self.registry)
         self._server: tuple[WSGIServer, threading.Thread] | None = None
@@ -154,12 +168,13 @@ class Telemetry:
         kinds = (Counter, Gauge, Histogram, Info)
         return [value for value in vars(self).values() if isinstance(value, kinds)]
 
-    def serve(self, host: str, port: int) -> int:
-        """Answer /metrics in a thread of its own.
+    def serve(self, host: str, port: int, live: Callable[[], tuple[bool, str]]) -> int:
+        """Answer /metrics and /live in threads of their own.
 
         Args:
             host: address to listen on.
             port: port; 0 takes a free one.
+            live: whether the worker makes progress, and a sentence; /live is 200 or 503 by it.
 
         Returns:
             The port.
@@ -167,8 +182,21 @@ class Telemetry:
         Raises:
             OSError: the address is taken.
         """
-        self._server = start_http_server(port, addr=host, registry=self.registry)
-        return int(self._server[0].server_port)
+        metrics = make_wsgi_app(self.registry)
+
+        def answer(environ: dict[str, Any], start_response: Any) -> Any:
+            if environ["PATH_INFO"] != "/live":
+                return metrics(environ, start_response)
+            lives, said = live()
+            status = "200 OK" if lives else "503 Service Unavailable"
+            start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"{said}\n".encode()]
+
+        server = make_server(host, port, answer, _Server, _QuietHandler)
+        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        self._server = (server, thread)
+        return int(server.server_port)
 
     def stop(self) -> None:
         """Stop answering."""

@@ -108,6 +108,18 @@ class WorkerProcess:
         except (urllib.error.URLError, OSError):
             return ""
 
+    def live(self) -> tuple[int, str]:
+        """Status and text of /live; 0 while nothing answers."""
+        url = f"http://127.0.0.1:{self.settings.metrics_port}/live"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (urllib.error.URLError, OSError):
+            return 0, ""
+
     def metrics(self) -> dict[str, float]:
         """The metrics, labels added up; empty while nothing answers."""
         return read_metrics(self.page())

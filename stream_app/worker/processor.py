@@ -48,6 +48,10 @@ logger = logging.getLogger(__name__)
 MOST_SWEPT: Final = 1000
 
 
+#: What a processor without a run does.
+IDLE: Final = "waiting for a run"
+
+
 class Tools(NamedTuple):
     """What every partition works with."""
 
@@ -80,9 +84,18 @@ class PartitionProcessor:
         self._open = OpenSessions()
         for visitor, state in tools.table.all_visitors(partition):
             self._open.note(visitor, state.session.last_ms)
+        #: What it does, for whoever asks why it takes so long.
+        self.phase = IDLE
+        #: The input offset after the last run that is finished.
+        self.done_until = self._state.applied + 1
         self._last_run_at = time.monotonic()
         self._waiting = WaitingRuns(tools.settings.max_run_clicks)
         self._task = asyncio.create_task(self._work(), name=f"partition {partition}")
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is in hand."""
+        return self.phase != IDLE
 
     @property
     def open_sessions(self) -> int:
@@ -113,7 +126,9 @@ class PartitionProcessor:
 
     async def _work_once(self) -> bool:
         # A function of its own, so that a run that is not acknowledged is not held until the next one comes.
+        self.phase = IDLE
         run = await self._waiting.take()
+        self.phase = "asking whether the partition is still this worker's"
         if run is None:
             return False
         if run.records:
@@ -127,6 +142,7 @@ class PartitionProcessor:
         if not await run.still_ours():
             run.dropped()
         elif await (self._apply_records(run.records, run) if run.follows else self._apply_all(run)):
+            self.done_until = run.records[-1].offset + 1
             run.done()
         else:
             logger.warning("partition %d went to another worker during a run", self._partition)
@@ -202,8 +218,10 @@ class PartitionProcessor:
         tools, partition = self._tools, self._partition
         closed = [*result.closed, *swept.closed]
         moved, dead = tools.placement.split(result.dead)
+        self.phase = "scoring"
         answers = await tools.answering.answer(partition, result.queries)
         # Right before the writes: all that took its time is done.
+        self.phase = "writing what others read"
         if not await run.still_ours():
             return False
         await asyncio.gather(
@@ -227,6 +245,7 @@ class PartitionProcessor:
         self._count(result._replace(dead=dead), swept)
         tools.telemetry.clicks.labels("moved").inc(len(moved))
         changes = changes_of(result.visitors, result.partition, swept.visitors)
+        self.phase = "writing the state"
         merged = await self._changelog.store(changes, result.partition.applied, run.still_ours)
         if merged is None:
             return False

@@ -19,6 +19,7 @@ from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
 from stream_app.worker.answering import Answering
+from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 #: How often idle partitions and late sweeps are looked after, seconds.
 TICK_S: Final = 1.0
+
+#: How often the partitions' progress is looked at, seconds.
+LOOK_S: Final = 5.0
 
 #: How often it is looked whether the group answers again, seconds.
 ASK_AGAIN_S: Final = 0.05
@@ -58,7 +62,8 @@ class Runtime:
         self._feed = IndexFeed(settings, self.telemetry)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
-        self._ticker: asyncio.Task[None] | None = None
+        self._liveness = Liveness(settings.stall_s, time.monotonic())
+        self._tasks: list[asyncio.Task[None]] = []
         self._assigned_at = time.monotonic()
         self._recovered = False
 
@@ -82,13 +87,16 @@ class Runtime:
         self._tools = Tools(
             settings, settings.window_rules(), self._table, outbox, answering, placement, self.telemetry
         )
-        self._ticker = asyncio.create_task(self._tick(), name="tick")
+        self._tasks = [
+            asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self._watch(), name="watch"),
+        ]
 
     async def stop(self) -> None:
         """Stop everything that :meth:`start` started; the partitions' runs in hand are finished first."""
-        if self._ticker:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.drop_partitions()
         await self._feed.stop()
         if self._tools:
@@ -184,6 +192,51 @@ class Runtime:
                 if tp.topic == self.settings.clicks_topic and app.consumer.lag(tp) == 0:
                     self._processor(tp.partition).tick(generation, self._ownership(tp, generation))
 
+    async def _watch(self) -> None:
+        """Look at the progress of the partitions now and then."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for said in await self._look():
+                logger.error("stalled: %s", said)
+
+    async def _look(self) -> list[str]:
+        app = self._app
+        if not self._feed.caught_up:
+            why = "for the index"
+        elif not self._recovered or app.rebalancing:
+            why = "for partitions and their state"
+        elif (progress := await self._progress()) is not None:
+            return self._liveness.look(progress, time.monotonic())
+        else:
+            why = "for the brokers"
+        waited_s = self._liveness.wait(why, time.monotonic())
+        if waited_s > self.settings.stall_s and waited_s % self.settings.stall_s < LOOK_S:
+            logger.warning("waiting %s for %.0f s", why, waited_s)
+        return []
+
+    async def _progress(self) -> dict[int, Progress] | None:
+        """Of the assigned partitions; None when the brokers do not answer."""
+        consumer = self._app.consumer
+        mine = [tp for tp in consumer.assignment() if tp.topic == self.settings.clicks_topic]
+        try:
+            async with asyncio.timeout(LOOK_S):
+                ends = await consumer.highwaters(*mine) if mine else {}
+                read = {tp: await consumer.position(tp) for tp in mine}
+        except Exception as error:  # noqa: BLE001 -- aiokafka says it in many classes
+            logger.info("the brokers do not say where the partitions end: %s", error)
+            return None
+        found = {}
+        for tp, end in ends.items():
+            processor = self._processors.get(tp.partition)
+            # The end may be a marker behind the last record, so what counts is how far was read.
+            more = (read.get(tp) or 0) < (end or 0) or bool(processor and processor.busy)
+            if processor:
+                done, phase = processor.done_until, processor.phase
+            else:
+                done, phase = self._table.partition(tp.partition).applied + 1, "no run has come"
+            found[tp.partition] = Progress(done, end or 0, phase, more)
+        return found
+
     def _feed_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("the index feed failed: %s", error)
@@ -209,13 +262,13 @@ class Runtime:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         self._publish_gauges()
         try:
-            port = self.telemetry.serve(host, port)
+            port = self.telemetry.serve(host, port, lambda: self._liveness.state(time.monotonic()))
         except OSError as error:
             raise SettingsError(
                 f"metrics_host, metrics_port: cannot listen on {host}:{port}: {error.strerror}; "
                 "set another port, or 0 for a free one"
             ) from None
-        logger.info("metrics at http://%s:%d/metrics", host, port)
+        logger.info("metrics at http://%s:%d/metrics, liveness at /live", host, port)
 
     def _publish_gauges(self) -> None:
         telemetry, feed = self.telemetry, self._feed
@@ -225,6 +278,7 @@ class Runtime:
         telemetry.index_bytes.set_function(lambda: feed.index.bytes)
         telemetry.index_offset.set_function(lambda: feed.offset)
         telemetry.index_lag.set_function(lambda: feed.lag)
+        telemetry.stalled.set_function(lambda: self._liveness.stalled)
         parameters = self.settings.scoring_parameters()
         telemetry.build.info(
             {"version": version(), "parameters": parameters.name, "exclude": parameters.exclude}

@@ -2,7 +2,8 @@
 
     doomed_worker.py MOMENT COUNT SIGNAL
 
-The signal is sent to this process itself when the moment comes for the COUNTth time.
+The signal is sent to this process itself when the moment comes for the COUNTth time. With HANG for a signal
+the moment never ends.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ MOMENTS = {
 class Doom:
     """Counts, and sends the signal."""
 
-    def __init__(self, count: int, how: signal.Signals) -> None:
+    def __init__(self, count: int, how: signal.Signals | None) -> None:
         self.left = count
         self.how = how
 
     def come(self) -> None:
         """The moment."""
         self.left -= 1
-        if not self.left:
+        if not self.left and self.how is not None:
             os.kill(os.getpid(), self.how)
 
 
@@ -55,6 +56,8 @@ def doom(owner: type, name: str, when: str, fate: Doom) -> None:
 
     async def waiting(*args, **kwargs):
         before()
+        if not fate.left and fate.how is None:
+            await asyncio.Event().wait()
         result = await method(*args, **kwargs)
         after()
         return result
@@ -86,7 +89,7 @@ def half_written(fate: Doom) -> None:
 
 if __name__ == "__main__":
     moment, count, how = sys.argv[1:4]
-    fate = Doom(int(count), signal.Signals[how])
+    fate = Doom(int(count), None if how == "HANG" else signal.Signals[how])
     if moment == "half":
         half_written(fate)
     else:

@@ -13,3 +13,8 @@ def test_killed_between_any_two_writes_and_while_it_restores(settings):
 def test_frozen_in_the_middle_of_a_run(settings):
     """What a worker writes after it lost its partitions is noticed, made good, and never restored."""
     cases.frozen_in_the_middle_of_a_run(settings, 1.0)
+
+
+def test_a_worker_that_hangs_says_so(settings):
+    """/live answers 503 with partition, offset and phase while a partition with input finishes nothing."""
+    cases.hanging(settings, 1.0)
