@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := build/peers
 
-.PHONY: help demo test acceptance bench bench-scoring lint evaluation format docs lock clean
+.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,6 +40,9 @@ test: $(VENV)/.dev       ## All tests that need nothing but this repository (a r
 
 acceptance: $(VENV)/.dev ## The tests on the real data sets in ../shared/data (or the folder NEXTCLICK_DATA names)
 	$(BIN)/python -m pytest tests/acceptance $(ARGS)
+
+faults: $(VENV)/.dev     ## Every fault in its long form on a real Kafka: what it costs, and whether all is exact after it
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(VENV)/.dev       ## Ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .

@@ -1,11 +1,10 @@
-"""Faults of what is stored: RocksDB damaged or gone or full, sessions published twice; idle input, bursts."""
+"""Faults of what is stored: RocksDB damaged or gone or full, sessions published twice; idle input."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
 import shutil
-import time
 from pathlib import Path
 
 import msgspec
@@ -115,33 +114,3 @@ def idle_input(settings: Settings, scale: float) -> Outcome:
         seen = stream.look()
         assert len(seen.sessions) == len({s.session for s in seen.sessions}) == 2 * len(visitors)
         return stream.end()
-
-
-def hot_visitor(settings: Settings, scale: float) -> Outcome:
-    """One visitor clicks without end: one session, bounded, and the others are answered, too."""
-    count = int(10_000 * scale)
-    with FaultStream(settings, 64, scale, max_run_clicks=500) as stream:
-        stream.ready("first")
-        hot = [Click("hot", f"i{n % 50}", BEGIN_MS + n) for n in range(count)]
-        others = [Click(f"v{n % 30}", f"i{n % 50}", BEGIN_MS + 10 * n) for n in range(count // 10)]
-        both = [*hot[: count // 2], *others[: count // 20], *hot[count // 2 :], *others[count // 20 :]]
-        with stream.send(both, 3000):
-            pass
-        return stream.finish()
-
-
-def burst(settings: Settings, scale: float) -> Outcome:
-    """Ten times the load for a while: the lag comes back to nothing, no partition changes hands."""
-    with FaultStream(settings, 65, scale, max_run_clicks=500) as stream:
-        (worker,) = stream.ready("first")
-        with stream.load(600, 200):
-            pass
-        rebalances = worker.metrics()["nextclick_rebalances_total"]
-        with stream.load(6000, 2000):
-            pass
-        began = time.monotonic()
-        with stream.load(600, 200):
-            stream.until(lambda: worker.metrics()["nextclick_consumer_lag"] < 100, "the lag is gone")
-        assert time.monotonic() - began < 60
-        assert worker.metrics()["nextclick_rebalances_total"] == rebalances
-        return stream.finish()

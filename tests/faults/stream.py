@@ -198,6 +198,10 @@ class FaultStream:
                 time.sleep(0.5)
         self._sent += len(clicks)
 
+    def expect(self, clicks: int) -> None:
+        """So many clicks are there already."""
+        self._sent += clicks
+
     def look(self) -> Topics:
         """Read on, and ask the watchdog."""
         seen = self.follower.look()

@@ -1,4 +1,4 @@
-"""The faults of what is stored and of the load, in their short form."""
+"""The faults of what is stored, in their short form."""
 
 from __future__ import annotations
 
@@ -23,8 +23,3 @@ def test_sessions_published_twice(settings):
 def test_idle_input_is_closed_once(settings):
     """The tick closes what is open; nothing is closed again by traffic or a restart."""
     cases.idle_input(settings, 1.0)
-
-
-def test_a_hot_visitor_and_a_burst(settings):
-    """A visitor without end and ten times the load pass, and all is exact."""
-    cases.hot_visitor(settings, 0.3)

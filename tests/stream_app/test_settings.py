@@ -31,6 +31,7 @@ print(json.dumps([loaded.public(), loaded.sasl_password.get_secret_value()]))
 
 #: (setting, a value at or just inside the limit, one beyond it)
 TOO_LITTLE = [
+    ("stall_s", "10", "9.9"),
     ("session_timeout_s", "6", "5.9"),
     ("commit_interval_s", "0.001", "0"),
     ("snapshot_every_s", "0", "-1"),
@@ -53,6 +54,7 @@ TOO_LITTLE = [
     ("metrics_port", "0", "-1"),
 ]
 TOO_MUCH = [
+    ("stall_s", "3600", "3600.1"),
     ("session_timeout_s", "300", "300.1"),
     ("commit_interval_s", "60", "60.1"),
     ("partitions", "1000", "1001"),

@@ -1,0 +1,114 @@
+"""Every fault in its long form, one after the other, on a real Kafka.
+
+    python -m tests.faults [--case NAME ...] [--scale 4] [--json FILE] [--list]
+
+Progress goes to stderr, the table to stdout. The exit code is 1 when a case failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stream_app.brokers import local_kafka
+from stream_app.compiled import use_cache
+from stream_app.settings import Settings
+from tests.faults import cases_brokers, cases_load, cases_state, cases_workers
+from tests.faults.stream import Outcome
+
+MODULES = (cases_workers, cases_brokers, cases_state, cases_load)
+
+
+def cases() -> dict[str, Callable[..., Outcome]]:
+    """Every case by name, in the order in which they are written."""
+    return {
+        name: case
+        for module in MODULES
+        for name, case in vars(module).items()
+        if inspect.isfunction(case) and case.__module__ == module.__name__ and takes_scale(case)
+    }
+
+
+def takes_scale(function: Callable[..., object]) -> bool:
+    """Whether a function is a case: it takes settings and a scale."""
+    return list(inspect.signature(function).parameters)[:2] == ["settings", "scale"]
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def run(case: Callable[..., Outcome], settings: Settings, scale: float, folder: Path) -> dict[str, object]:
+    """Run a case; what it came to."""
+    own = uuid.uuid4().hex[:8]
+    folder.mkdir()
+    names = ("group_id", "clicks_topic", "recommendations_topic", "sessions_topic", "dead_letters_topic")
+    changes = {name: f"{name.replace('_', '-')}-{own}" for name in names} | {"data_dir": folder / "data"}
+    more = (folder,) if "folder" in inspect.signature(case).parameters else ()
+    began = time.monotonic()
+    try:
+        outcome = case(settings.model_copy(update=changes), scale, *more)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the case failed and the others go on
+        say(f"failed: {error}")
+        return {"ok": False, "seconds": time.monotonic() - began, "error": str(error)}
+    return {"ok": True, **outcome._asdict()}
+
+
+@contextmanager
+def kafka() -> Iterator[str]:
+    """The broker of the cases that have none of their own."""
+    with tempfile.TemporaryDirectory() as folder, local_kafka(Path(folder)) as broker:
+        yield broker.bootstrap
+
+
+def table(results: dict[str, dict[str, object]]) -> str:
+    """The results for people."""
+    lines = ["| case | seconds | clicks | written again | |", "|---|---:|---:|---:|---|"]
+    for name, one in results.items():
+        figures = f"{one['seconds']:.0f} | {one.get('clicks', '')} | {one.get('repeats', '')}"
+        lines.append(f"| {name.replace('_', ' ')} | {figures} | {'ok' if one['ok'] else 'FAILED'} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--case", action="append", choices=list(cases()), help="only this one; may be repeated"
+    )
+    parser.add_argument("--scale", type=float, default=3.0, help="of clicks and kills; tests run at about 1")
+    parser.add_argument("--json", type=Path, help="where the results are written, too")
+    parser.add_argument("--list", action="store_true", help="the names of the cases, and no more")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(cases()))
+        return 0
+    use_cache(Settings.model_fields["cache_dir"].default)
+    results = {}
+    with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        settings = Settings(bootstrap_servers=bootstrap, metrics_port=0)
+        for name in options.case or cases():
+            case = cases()[name]
+            say(f"{name}: {(case.__doc__ or '').splitlines()[0]}")
+            results[name] = run(case, settings, options.scale, Path(folder) / name)
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2))
+    return 0 if all(one["ok"] for one in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
