@@ -49,7 +49,7 @@ def one_and_three_workers(settings: Settings, scale: float) -> Outcome:
     """
     with FaultStream(settings, 66, scale, max_run_clicks=10) as live:
         live.ready("first")
-        with live.load(1500, 300):
+        with live.load(600, 300):
             pass
         live.finish()
     seen = [live.follower.seen]

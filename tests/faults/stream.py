@@ -32,8 +32,9 @@ STALL_S = 30.0
 #: Bound on one look at a topic that goes on to grow, seconds.
 LOOK_S = 0.5
 
-#: Bound on all of a case's waiting for one thing, seconds.
+#: Bound on a case's waiting for one thing, seconds; and for all answers, which the watchdog bounds, too.
 WAIT_S = 150.0
+ANSWERED_S = 900.0
 
 #: The window of the messy clicks, a dead worker noticed as soon as a broker allows, short runs.
 CHANGES = {
@@ -236,7 +237,7 @@ class FaultStream:
             expected = expected_of(self.settings, self.follower.seen.clicks)
             return {s.session for s in self.follower.seen.sessions} >= expected.closed.keys()
 
-        self.until(done, "every click is answered")
+        self.until(done, "every click is answered", ANSWERED_S)
         self.until(closed, "every session is closed")
         return self.follower.seen
 
