@@ -23,7 +23,7 @@ def rocksdb_damaged(settings: Settings, scale: float) -> Outcome:
         with stream.load(1500, 400):
             pass
         stream.until_answered()
-        worker.kill()
+        stream.stop(worker)
         old = worker.data_dir.with_name("old")
         shutil.copytree(worker.data_dir, old)
         for path in databases(worker):
@@ -36,13 +36,13 @@ def rocksdb_damaged(settings: Settings, scale: float) -> Outcome:
         with stream.load(1500, 400):
             pass
         stream.until_answered()
-        worker.kill()
+        stream.stop(worker)
         stream.forget_disk(worker)
         stream.ready("first")
         with stream.load(1500, 400):
             pass
         stream.until_answered()
-        worker.kill()
+        stream.stop(worker)
         stream.forget_disk(worker)
         shutil.copytree(old, worker.data_dir)
         stream.ready("first")
@@ -87,7 +87,7 @@ def sessions_published_twice(settings: Settings, scale: float) -> Outcome:
         stream.until(lambda: worker.metrics()["nextclick_index_lag"] == 0, "the index has all")
         held = worker.metrics()["nextclick_index_sessions"]
         assert held <= len(learnt), (held, len(learnt))
-        worker.kill()
+        stream.stop(worker)
         stream.ready("first")
         assert worker.metrics()["nextclick_index_sessions"] == held
         return stream.finish()
@@ -108,7 +108,7 @@ def idle_input(settings: Settings, scale: float) -> Outcome:
             begin_ms += 1000
         seen = stream.until_idle_closed(2 * len(visitors))
         assert {(session.cause, len(session.items)) for session in seen.sessions} == {("idle", 3)}
-        worker.kill()
+        stream.stop(worker)
         stream.ready("first")
         stream.live(5)
         seen = stream.look()

@@ -249,10 +249,9 @@ class FaultStream:
         """
         seen = self.until_answered()
         expected = check_exact(self.settings, seen)
-        running = [worker for worker in self.workers.values() if worker.running]
-        for worker in running:
-            code, _ = worker.terminate()
-            assert code == 0, worker.tail()
+        for worker in self.workers.values():
+            if worker.running:
+                self.stop(worker)
         check_tables(self.settings, expected, seen, [w.data_dir for w in self.workers.values()])
         return self.end()
 
@@ -267,6 +266,11 @@ class FaultStream:
         seen = self.follower.seen
         repeats = sum(len(one) - 1 for one in (*seen.answers.values(), *seen.dead.values()))
         return Outcome(time.monotonic() - self._began, len(seen.places), repeats)
+
+    def stop(self, worker: WorkerProcess) -> None:
+        """Stop a worker by SIGTERM."""
+        code, _ = worker.terminate()
+        assert code == 0, worker.tail()
 
     def forget_disk(self, worker: WorkerProcess) -> None:
         """Delete a stopped worker's folder."""
