@@ -69,7 +69,11 @@ def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
         settings.dead_letters_topic: TopicShape(
             1, copies, {**delete, "max.message.bytes": str(DEAD_LETTER_BYTES)}
         ),
-        changelog_topic(settings): TopicShape(spread, copies, {"cleanup.policy": "compact", **large}),
+        # A record that a replaced worker left behind must not push the good one out before that is written
+        # again, which its owner does by its next write.
+        changelog_topic(settings): TopicShape(
+            spread, copies, {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000", **large}
+        ),
     }
 
 

@@ -1,6 +1,6 @@
 """Every fault in its long form, one after the other, on a real Kafka.
 
-    python -m tests.faults [--case NAME ...] [--scale 4] [--json FILE] [--list]
+    python -m tests.faults [--case NAME ...] [--scale 4] [--json FILE] [--recording FILE] [--list]
 
 Progress goes to stderr, the table to stdout. The exit code is 1 when a case failed.
 """
@@ -8,6 +8,8 @@ Progress goes to stderr, the table to stdout. The exit code is 1 when a case fai
 from __future__ import annotations
 
 import argparse
+import csv
+import gzip
 import inspect
 import json
 import sys
@@ -18,11 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.clicks import Click
 from stream_app.brokers import local_kafka
 from stream_app.compiled import use_cache
 from stream_app.settings import Settings
 from tests.faults import cases_brokers, cases_load, cases_state, cases_workers
-from tests.faults.stream import Outcome
+from tests.faults.stream import FaultStream, Outcome
 
 MODULES = (cases_workers, cases_brokers, cases_state, cases_load)
 
@@ -79,6 +82,16 @@ def table(results: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
+def recorded_clicks(path: Path) -> list[Click]:
+    """The clicks of a file of the yoochoose slice, by time."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        clicks = [
+            Click(row["SessionId"], row["ItemId"], round(float(row["Time"]) * 1000))
+            for row in csv.DictReader(lines, delimiter="\t")
+        ]
+    return sorted(clicks, key=lambda click: click.time_ms)
+
+
 def main() -> int:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(
@@ -91,12 +104,15 @@ def main() -> int:
     )
     parser.add_argument("--scale", type=float, default=3.0, help="of clicks and kills; tests run at about 1")
     parser.add_argument("--json", type=Path, help="where the results are written, too")
+    parser.add_argument("--recording", type=Path, help="a gzipped file of the yoochoose slice to send")
     parser.add_argument("--list", action="store_true", help="the names of the cases, and no more")
     options = parser.parse_args()
     if options.list:
         print("\n".join(cases()))
         return 0
     use_cache(Settings.model_fields["cache_dir"].default)
+    if options.recording:
+        FaultStream.recording = recorded_clicks(options.recording)
     results = {}
     with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
         settings = Settings(bootstrap_servers=bootstrap, metrics_port=0)

@@ -9,10 +9,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from core.clicks import Click
 from core.errors import BrokerError
@@ -46,6 +47,10 @@ CHANGES = {
     "commit_interval_s": 0.3,
     "max_run_clicks": 50,
 }
+
+
+#: The same for recorded clicks of a shop.
+RECORDED_CHANGES = CHANGES | {"gap_s": 1200.0, "grace_s": 60.0, "max_clicks": 200}
 
 
 class Outcome(NamedTuple):
@@ -129,8 +134,13 @@ class FaultStream:
         changes: settings of the case.
     """
 
+    #: Clicks by time that every stream sends in place of messy ones; none: messy ones.
+    recording: ClassVar[Sequence[Click]] = ()
+
     def __init__(self, settings: Settings, seed: int, scale: float = 1.0, **changes: object) -> None:
-        self.settings = settings.model_copy(update=CHANGES | changes)
+        window = RECORDED_CHANGES if self.recording else CHANGES
+        self.settings = settings.model_copy(update=window | changes)
+        self._recorded = iter(self.recording)
         self.chance = random.Random(seed)  # noqa: S311 -- a plan that is the same each time
         self.scale = scale
         self.workers: dict[str, WorkerProcess] = {}
@@ -182,10 +192,12 @@ class FaultStream:
 
     @contextmanager
     def load(self, clicks: int, a_second: float = 400, *, scaled: bool = True) -> Iterator[None]:
-        """Send messy clicks during the block, later in event time than those before."""
+        """Send clicks during the block, later in event time than those before."""
         count = int(clicks * self.scale) if scaled else clicks
         begin_ms = BEGIN_MS + self._loads * 1_000_000_000
-        with self.send(messy_clicks(self._seed + self._loads, count, begin_ms=begin_ms), a_second):
+        messy = messy_clicks(self._seed + self._loads, count, begin_ms=begin_ms)
+        clicks = list(islice(self._recorded, count)) if self.recording else messy
+        with self.send(clicks, a_second):
             self._loads += 1
             yield
 
