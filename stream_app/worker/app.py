@@ -12,6 +12,7 @@ from faust.worker import Worker
 
 from core.errors import TopicError
 from stream_app.kafka import client_options, describe_topics, servers
+from stream_app.repeated_logs import OncePer
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic, check
 from stream_app.worker.runtime import Runtime
@@ -171,6 +172,8 @@ def _set_up_logging(settings: Settings) -> None:
         stream=sys.stderr,
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OncePer("aiokafka", "faust", "mode"))
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints all of its bytecode
     if level > logging.DEBUG:
         # Faust and aiokafka ask about every message whether debug is on: 13 % of a worker's time.

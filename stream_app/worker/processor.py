@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 #: Sessions that one run closes beside its own at most; the next run or tick goes on.
 MOST_SWEPT: Final = 1000
 
+#: Open sessions of the table that are read at once when a partition is opened: some ten milliseconds.
+NOTED_AT_ONCE: Final = 2000
 
 #: What a processor without a run does.
 IDLE: Final = "waiting for a run"
@@ -82,12 +84,11 @@ class PartitionProcessor:
         self._state = tools.table.partition(partition)
         self._changelog = Changelog(partition, tools.settings, tools.outbox, tools.table, tools.telemetry)
         self._open = OpenSessions()
-        for visitor, state in tools.table.all_visitors(partition):
-            self._open.note(visitor, state.session.last_ms)
         #: What it does, for whoever asks why it takes so long.
-        self.phase = IDLE
+        self.phase = "reading the sessions that the table holds"
         #: The input offset after the last run that is finished.
         self.done_until = self._state.applied + 1
+        self._stopping = False
         self._last_run_at = time.monotonic()
         self._waiting = WaitingRuns(tools.settings.max_run_clicks)
         self._task = asyncio.create_task(self._work(), name=f"partition {partition}")
@@ -113,16 +114,27 @@ class PartitionProcessor:
 
     async def stop(self) -> None:
         """Finish the run in hand and end; runs that wait are left for whoever reads them next."""
+        self._stopping = True
         self._waiting.end()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
         try:
+            await self._note_all()
             while await self._work_once():
                 pass
         except Exception as error:
             logger.exception("partition %d: a run failed and is not acknowledged", self._partition)
             await self._on_error(error)
+
+    async def _note_all(self) -> None:
+        """Note the sessions that the table holds; a million take seconds, in which others have their turn."""
+        for number, (visitor, state) in enumerate(self._tools.table.all_visitors(self._partition), 1):
+            self._open.note(visitor, state.session.last_ms)
+            if number % NOTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if self._stopping:
+                    return
 
     async def _work_once(self) -> bool:
         # A function of its own, so that a run that is not acknowledged is not held until the next one comes.
