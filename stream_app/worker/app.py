@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ def run_worker(settings: Settings) -> None:
         TopicError: a topic is missing or has the wrong shape.
     """
     _set_up_logging(settings)
+    # Until Faust's own handler is there a signal finds nothing to finish.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     partitions = loop.run_until_complete(_checked_partitions(settings))
