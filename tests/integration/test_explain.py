@@ -60,12 +60,15 @@ def played(kafka, tmp_path_factory) -> tuple[Settings, Topics]:
         worker.start()
         send_clicks(settings, clicks[:1500])
         asyncio.run(send_records(settings, [(b"k", b"no click"), (b"k", None)]))
-        wait_done(settings, [worker])
+        wait_done(settings, [worker], timeout_s=200)
         worker.terminate()
         worker.start()
         send_clicks(settings, clicks[1500:])
         return settings, wait_done(
-            settings, [worker], sessions=lambda seen: len(expected_of(settings, seen.clicks).closed)
+            settings,
+            [worker],
+            sessions=lambda seen: len(expected_of(settings, seen.clicks).closed),
+            timeout_s=200,
         )
 
 
