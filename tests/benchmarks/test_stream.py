@@ -66,7 +66,7 @@ def test_samples_are_shared_out_as_microseconds_of_a_click():
     raw = (
         "main (stream_app/cli/worker.py);answer (x/core/scoring.py:12) 3\n"
         "main (stream_app/cli/worker.py);send (env/site-packages/aiokafka/producer/sender.py:4) 1\n"
-        "main (stream_app/cli/worker.py);select (lib/python3.11/selectors.py:400) 96\n"
+        "main (stream_app/cli/worker.py);EpollSelector.select (lib/python3.11/selectors.py:400) 96\n"
     )
     found = shares(raw, 100.0)
     assert found["packages_us"] == {"core": 75.0, "aiokafka": 25.0}

@@ -69,7 +69,7 @@ def shares(raw, us):
     for line in raw.splitlines():
         stack, _, number = line.rpartition(" ")
         frames = [_read(frame) for frame in stack.split(";") if _FRAME.match(frame)]
-        if not frames or frames[-1][0] in WAITING:
+        if not frames or frames[-1][0].rpartition(".")[2] in WAITING:
             continue
         count = int(number)
         total += count
