@@ -1,7 +1,8 @@
 """Where a worker's time goes: py-spy's samples of a round, by package and by function.
 
-py-spy looks at the process from outside a few hundred times a second, at threads that run only; so the
-shares are of processor time, and shares times the CPU of a click are microseconds a click.
+py-spy looks at the process from outside a few hundred times a second, at threads that run or would; so the
+shares are of processor time, nearly, and shares times the CPU of a click are microseconds a click. On a
+machine that others use too, a thread that waits for a core is counted as well.
 """
 
 from __future__ import annotations
