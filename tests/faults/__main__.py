@@ -18,23 +18,29 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from core.clicks import Click
 from stream_app.brokers import local_kafka
 from stream_app.compiled import use_cache
 from stream_app.settings import Settings
-from tests.faults import cases_brokers, cases_load, cases_state, cases_workers
-from tests.faults.stream import FaultStream, Outcome
 
-MODULES = (cases_workers, cases_brokers, cases_state, cases_load)
+MODULES = ("workers", "brokers", "state", "load")
+
+#: A case takes settings, a scale and perhaps a folder, and says what it came to.
+Case = Callable[..., Any]
 
 
-def cases() -> dict[str, Callable[..., Outcome]]:
+def cases() -> dict[str, Case]:
     """Every case by name, in the order in which they are written."""
+    # Before any kernel is imported, or this process compiles for itself what the workers need.
+    use_cache(Settings.model_fields["cache_dir"].default)
+    modules = [import_module(f"tests.faults.cases_{name}") for name in MODULES]
     return {
         name: case
-        for module in MODULES
+        for module in modules
         for name, case in vars(module).items()
         if inspect.isfunction(case) and case.__module__ == module.__name__ and takes_scale(case)
     }
@@ -50,7 +56,7 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def run(case: Callable[..., Outcome], settings: Settings, scale: float, folder: Path) -> dict[str, object]:
+def run(case: Case, settings: Settings, scale: float, folder: Path) -> dict[str, object]:
     """Run a case; what it came to."""
     own = uuid.uuid4().hex[:8]
     folder.mkdir()
@@ -110,9 +116,8 @@ def main() -> int:
     if options.list:
         print("\n".join(cases()))
         return 0
-    use_cache(Settings.model_fields["cache_dir"].default)
     if options.recording:
-        FaultStream.recording = recorded_clicks(options.recording)
+        import_module("tests.faults.stream").FaultStream.recording = recorded_clicks(options.recording)
     results = {}
     with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
         settings = Settings(bootstrap_servers=bootstrap, metrics_port=0)
