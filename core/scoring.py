@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from core.arrays import Floats, Int32s
 from core.blend_kernels import POPULAR_ITEMS
@@ -30,6 +31,9 @@ MOST_SECONDS: Final = 1e15
 
 #: A weight never falls to nothing, or an old session would look like none.
 _LEAST_WEIGHT: Final = 1e-300
+
+_NO_POPULAR: Final = Popular(np.empty(0, np.int32), np.empty(0), 1.0)
+_NONE: Final = np.empty(0, np.intp)
 
 
 class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"shared": "with"}):
@@ -107,6 +111,7 @@ class Scorer:
         self._kept: Kept[Engine] | None = None
         self._popular = Popular(np.empty(0, np.int32), np.empty(0), 1.0)
         self._popular_of = (-1, 0)  # index state and size that the list was ranked for
+        self._counts_popularity = parameters.popularity_prior > 0 or parameters.popular_share > 0
 
     def score(self, queries: Sequence[tuple[Sequence[str], float]]) -> list[list[Recommended]]:
         """Answer the queries of a run.
@@ -171,8 +176,21 @@ class Scorer:
             longest = int(np.diff(queries.starts).max())
         n, exclude = self.parameters.recommendations, self.parameters.exclude
         # Enough to fill an answer whatever is excluded.
-        popular = self._ready_popular(n + (longest if exclude == "session" else 1))
-        shape = (len(queries.times), n)
+        most = n + (longest if exclude == "session" else 1)
+        if self._counts_popularity or self._popular_is_ready(most):
+            return self._rank(queries, longest, self._ready_popular(most))
+        # To rank all items by popularity takes longer than to answer some queries, and few answers need it.
+        ranked = self._rank(queries, longest, _NO_POPULAR)
+        short = np.flatnonzero(ranked.count < n) if self.parameters.fill else _NONE
+        if len(short):
+            filled = self._rank(_some_of(queries, short), longest, self._ready_popular(most))
+            both: Iterator[tuple[Any, Any]] = zip(ranked, filled, strict=True)
+            for whole, part in both:
+                whole[short] = part
+        return ranked
+
+    def _rank(self, queries: Queries, longest: int, popular: Popular) -> Ranked:
+        shape = (len(queries.times), self.parameters.recommendations)
         ranked = Ranked(
             item=np.empty(shape, np.int32),
             score=np.empty(shape),
@@ -201,11 +219,14 @@ class Scorer:
         items, scores, _ = self._ready_popular(size)
         return items[:size], scores[:size]
 
+    def _popular_is_ready(self, size: int) -> bool:
+        """Whether the popular items are those of the index as it is, and as many as that."""
+        return self._popular_of[0] == self.index.changes and self._popular_of[1] >= max(size, POPULAR_ITEMS)
+
     def _ready_popular(self, size: int) -> Popular:
         """At least the ``size`` most popular items of the index as it is, or as many as are known."""
-        state, size = self.index.changes, max(size, POPULAR_ITEMS)
-        if self._popular_of[0] != state or self._popular_of[1] < size:
-            size = max(size, self._popular_of[1])
+        if not self._popular_is_ready(size):
+            state, size = self.index.changes, max(size, POPULAR_ITEMS, self._popular_of[1])
             items, scores = np.empty(size, np.int32), np.empty(size)
             n = rank_popular(self._ready(1), items, scores)
             # The popularity of an item that every counted session holds.
@@ -241,8 +262,8 @@ class Scorer:
 
 def count_sources(ranked: Ranked) -> dict[Source, int]:
     """How many of the items of all answers come from where."""
-    given = np.arange(ranked.source.shape[1]) < ranked.count[:, np.newaxis]
-    counts = np.bincount(ranked.source[given], minlength=len(SOURCES)).tolist()
+    counts = np.bincount(ranked.source.ravel(), minlength=len(SOURCES)).tolist()
+    counts[0] -= ranked.source.size - int(ranked.count.sum())  # beyond an answer's end there is 0
     return {source: count for source, count in zip(SOURCES, counts, strict=True) if count}
 
 
@@ -256,6 +277,15 @@ def plain_popular(index: SessionIndex, size: int) -> list[str]:
     ranks = counts * len(counts) + np.arange(len(counts))[::-1]
     best = np.argpartition(-ranks, size)[:size] if size < len(ranks) else np.arange(len(ranks))
     return [index.names[item] for item in best[np.argsort(-ranks[best])] if counts[item]]
+
+
+def _some_of(queries: Queries, which: npt.NDArray[np.intp]) -> Queries:
+    """Some of a run's queries."""
+    begins, ends = queries.starts[which], queries.starts[which + 1]
+    starts = np.zeros(len(which) + 1, np.int64)
+    np.cumsum(ends - begins, out=starts[1:])
+    items = [queries.items[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    return Queries(np.concatenate(items), starts, queries.times[which])
 
 
 def _times(given: Sequence[float]) -> Floats:

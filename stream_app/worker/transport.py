@@ -116,6 +116,10 @@ class PlainConsumer(faust_aiokafka.Consumer):
     RebalanceListener = _Listener
     _thread: _ConsumerThread
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._session_timeout_s = self.app.conf.broker_session_timeout  # asked for once: Faust takes its time
+
     def _new_consumer_thread(self) -> faust_aiokafka.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -150,7 +154,7 @@ class PlainConsumer(faust_aiokafka.Consumer):
         if not known or tp not in self.assignment():
             return False
         silent_s = time.monotonic() - self._thread.contact_at
-        return True if silent_s < self.app.conf.broker_session_timeout else None
+        return True if silent_s < self._session_timeout_s else None
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known.

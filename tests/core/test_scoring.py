@@ -282,3 +282,21 @@ def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
     del kept
     gc.collect()
     assert gone
+
+
+@given(
+    sessions=st.lists(st.lists(ITEMS, min_size=1, max_size=4), max_size=12),
+    runs=st.lists(st.lists(st.lists(ITEMS, max_size=3), min_size=1, max_size=5), min_size=1, max_size=3),
+    name=st.sampled_from(["vstan", "sr", "blend", "baskets"]),
+    exclude=st.sampled_from(EXCLUDES),
+)
+def test_a_run_is_answered_as_its_queries_one_by_one(sessions, runs, name, exclude):
+    """Also where some of its answers are short and filled, popular items being ranked for these alone."""
+    index = SessionIndex(20)
+    parameters = preset(name, exclude=exclude, recommendations=5)
+    together, alone = Scorer(index, parameters), Scorer(index, parameters)
+    for number, items in enumerate(sessions):
+        index.add([closed(number, items)])
+        for run in runs:
+            queries = [(tuple(query), 100.0) for query in run]
+            assert together.score(queries) == [alone.score([query])[0] for query in queries]
