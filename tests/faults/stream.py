@@ -21,6 +21,7 @@ from core.index import SessionIndex
 from core.scoring import Scorer
 from stream_app.kafka import new_topic_reader
 from stream_app.settings import Settings
+from tests.exact_stream import MESSY_WINDOW
 from tests.faults.exact import check_exact, check_tables
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import NEXTCLICK, Topics, WorkerProcess, create_topics, note_record, sending
@@ -37,20 +38,8 @@ LOOK_S = 0.5
 WAIT_S = 150.0
 ANSWERED_S = 900.0
 
-#: The window of the messy clicks, a dead worker noticed as soon as a broker allows, short runs.
-CHANGES = {
-    "gap_s": 20.0,
-    "grace_s": 5.0,
-    "max_clicks": 8,
-    "close_idle": False,
-    "session_timeout_s": 6.0,
-    "commit_interval_s": 0.3,
-    "max_run_clicks": 50,
-}
-
-
-#: The same for recorded clicks of a shop.
-RECORDED_CHANGES = CHANGES | {"gap_s": 1200.0, "grace_s": 60.0, "max_clicks": 200}
+#: The messy clicks' settings, but the window, for recorded clicks of a shop.
+RECORDED_CHANGES = MESSY_WINDOW | {"gap_s": 1200.0, "grace_s": 60.0, "max_clicks": 200}
 
 
 class Outcome(NamedTuple):
@@ -128,7 +117,7 @@ class FaultStream:
     """Topics of its own, any number of workers, clicks sent at a pace; all is stopped at the block's end.
 
     Args:
-        settings: where; what :data:`CHANGES` has is changed.
+        settings: where; what :data:`MESSY_WINDOW` has is changed.
         seed: of the clicks and of every choice.
         scale: of the clicks; 1 is the short form.
         changes: settings of the case.
@@ -138,7 +127,7 @@ class FaultStream:
     recording: ClassVar[Sequence[Click]] = ()
 
     def __init__(self, settings: Settings, seed: int, scale: float = 1.0, **changes: object) -> None:
-        window = RECORDED_CHANGES if self.recording else CHANGES
+        window = RECORDED_CHANGES if self.recording else MESSY_WINDOW
         self.settings = settings.model_copy(update=window | changes)
         self._recorded = iter(self.recording)
         self.chance = random.Random(seed)  # noqa: S311 -- a plan that is the same each time

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from stream_app.settings import Settings
-from tests.oracles.whole_log import expected_of, messy_clicks
+from tests.exact_stream import MESSY_WINDOW, wait_exact
+from tests.oracles.whole_log import messy_clicks
 from tests.worker_process import (
     WorkerProcess,
     create_topics,
     read_topics,
     send_clicks,
     sending,
-    wait_done,
     wait_until,
 )
 
@@ -23,33 +23,9 @@ from tests.worker_process import (
 @pytest.fixture
 def settings(settings) -> Settings:
     """A window for the messy stream, short runs, Faust's own transport."""
-    changes = {
-        "transport": "faust",
-        "gap_s": 20.0,
-        "grace_s": 5.0,
-        "max_clicks": 8,
-        "close_idle": False,
-        "session_timeout_s": 6.0,
-        "commit_interval_s": 0.3,
-        "max_run_clicks": 50,
-    }
-    settings = settings.model_copy(update=changes)
+    settings = settings.model_copy(update=MESSY_WINDOW | {"transport": "faust"})
     create_topics(settings)
     return settings
-
-
-def wait_exact(settings: Settings, workers: list[WorkerProcess]) -> None:
-    """Wait until all is answered and closed, and hold it against the core applied to the whole log."""
-    seen = wait_done(settings, workers, sessions=lambda seen: len(expected_of(settings, seen.clicks).closed))
-    expected = expected_of(settings, seen.clicks)
-    assert seen.strays == []
-    assert seen.answers.keys() == expected.queries.keys()
-    assert seen.dead.keys() == expected.dead.keys()
-    for place, answers in seen.answers.items():
-        query = expected.queries[place]
-        assert {(a.session, a.position) for a in answers} == {(query.session, len(query.items))}
-    assert {session.session: session for session in seen.sessions} == expected.closed
-    assert all(session == expected.closed[session.session] for session in seen.sessions)
 
 
 def test_a_kill_and_a_takeover_are_exact_without_runs_too(settings):

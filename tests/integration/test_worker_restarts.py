@@ -8,10 +8,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from core.clicks import Click
-from core.sessions import ClosedSession
 from stream_app.kafka import client_options
 from stream_app.settings import Settings
-from tests.oracles.whole_log import BEGIN_MS, Expected, expected_of, messy_clicks
+from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
+from tests.oracles.whole_log import BEGIN_MS, Expected, messy_clicks
 from tests.worker_process import (
     Topics,
     WorkerProcess,
@@ -20,7 +20,6 @@ from tests.worker_process import (
     read_topics,
     send_clicks,
     sending,
-    wait_done,
     wait_until,
 )
 
@@ -28,42 +27,9 @@ from tests.worker_process import (
 @pytest.fixture
 def settings(settings) -> Settings:
     """A window for the messy stream, a short time until a dead worker is noticed, short runs."""
-    changes = {
-        "gap_s": 20.0,
-        "grace_s": 5.0,
-        "max_clicks": 8,
-        "close_idle": False,
-        "session_timeout_s": 6.0,
-        "commit_interval_s": 0.3,
-        "max_run_clicks": 50,
-    }
-    settings = settings.model_copy(update=changes)
+    settings = settings.model_copy(update=MESSY_WINDOW)
     create_topics(settings)
     return settings
-
-
-def wait_exact(settings: Settings, workers: list[WorkerProcess]) -> tuple[Topics, Expected]:
-    """Wait until all is answered and closed, as the core has it; replays may repeat, never differ."""
-    seen = wait_done(settings, workers, sessions=lambda seen: len(expected_of(settings, seen.clicks).closed))
-    expected = expected_of(settings, seen.clicks)
-    assert seen.strays == []
-    assert seen.answers.keys() == expected.queries.keys()
-    assert seen.dead.keys() == expected.dead.keys()
-    for place, answers in seen.answers.items():
-        query = expected.queries[place]
-        assert {(a.visitor, a.item, a.session, a.position) for a in answers} == {
-            (query.visitor, query.item, query.session, len(query.items))
-        }
-    assert closed_by_id(seen.sessions) == expected.closed
-    return seen, expected
-
-
-def closed_by_id(sessions: list[ClosedSession]) -> dict[str, ClosedSession]:
-    """The sessions by id; one that was published twice must be the same twice."""
-    found: dict[str, ClosedSession] = {}
-    for session in sessions:
-        assert found.setdefault(session.session, session) == session
-    return found
 
 
 def repeats(seen: Topics) -> int:
