@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from stream_app.terminal.bars import NamedBars
 
 _NEXT: Final = (("hr", "HR"), ("mrr", "MRR"), ("ndcg", "NDCG"))
 _REMAINING: Final = (("precision", "precision"), ("recall", "recall"), ("ndcg_remaining", "NDCG"))
@@ -20,40 +22,15 @@ _NAME_WIDTH: Final = 16
 _BEST: Final = "bold green"
 
 
-class EvaluationProgress:
+class EvaluationProgress(NamedBars):
     """A bar for each file that is read and each method that is asked; a context manager.
 
-    It draws nothing where stderr is not a terminal, and is gone at the end.
-
     Args:
-        quiet: draw nothing anyway.
+        quiet: draw nothing even where stderr is a terminal.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def update(self, what: str, done: int, total: int) -> None:
-        """Show how far one thing is."""
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(Text(what).plain, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+        super().__init__(MofNCompleteColumn(), TimeRemainingColumn(), quiet=quiet)
 
 
 def print_evaluation(rows: Sequence[Mapping[str, Any]], cutoffs: Sequence[int], *, full: bool) -> None:
