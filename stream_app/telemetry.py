@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import accumulate
-from socketserver import ThreadingMixIn
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import WSGIApplication
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, make_wsgi_app
 from prometheus_client.core import HistogramMetricFamily
@@ -69,15 +68,6 @@ class Histogram(Collector):
             counts, total = list(accumulate(self._counts)), self._sum
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, counts, strict=True)), total)
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, *_args: object) -> None:
-        """Not a line a request."""
 
 
 class Telemetry:
@@ -161,51 +151,16 @@ class Telemetry:
         )
         self.ready = gauge("ready", "1: assigned, recovered and the index caught up; else 0")
         self.build = Info("nextclick_build", "Version and parameters", registry=self.registry)
-        self._server: tuple[WSGIServer, threading.Thread] | None = None
 
     def collectors(self) -> list[Counter | Gauge | Histogram | Info]:
         """All metrics in the order in which they are defined."""
         kinds = (Counter, Gauge, Histogram, Info)
         return [value for value in vars(self).values() if isinstance(value, kinds)]
 
-    def serve(self, host: str, port: int, live: Callable[[], tuple[bool, str]]) -> int:
-        """Answer /metrics and /live in threads of their own.
-
-        Args:
-            host: address to listen on.
-            port: port; 0 takes a free one.
-            live: whether the worker makes progress, and a sentence; /live is 200 or 503 by it.
-
-        Returns:
-            The port.
-
-        Raises:
-            OSError: the address is taken.
-        """
-        metrics = make_wsgi_app(self.registry)
-
-        def answer(environ: dict[str, Any], start_response: Any) -> Any:
-            if environ["PATH_INFO"] != "/live":
-                return metrics(environ, start_response)
-            lives, said = live()
-            status = "200 OK" if lives else "503 Service Unavailable"
-            start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-            return [f"{said}\n".encode()]
-
-        server = make_server(host, port, answer, _Server, _QuietHandler)
-        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-        thread.start()
-        self._server = (server, thread)
-        return int(server.server_port)
-
-    def stop(self) -> None:
-        """Stop answering."""
-        if self._server:
-            server, thread = self._server
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=2)
-            self._server = None
+    def page(self) -> WSGIApplication:
+        """The page for Prometheus."""
+        made: WSGIApplication = make_wsgi_app(self.registry)
+        return made
 
 
 def read_metrics(text: str) -> dict[str, float]:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from core.errors import SettingsError
@@ -18,6 +19,7 @@ from stream_app.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
+from stream_app.web import Answer, Web, page
 from stream_app.worker.answering import Answering
 from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
@@ -63,6 +65,7 @@ class Runtime:
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
         self._liveness = Liveness(settings.stall_s, time.monotonic())
+        self._web = Web({"/metrics": self.telemetry.page(), "/live": page(self._live_page)})
         self._tasks: list[asyncio.Task[None]] = []
         self._assigned_at = time.monotonic()
         self._recovered = False
@@ -101,7 +104,7 @@ class Runtime:
         await self._feed.stop()
         if self._tools:
             await self._tools.outbox.close()
-        self.telemetry.stop()
+        self._web.stop()
 
     async def wait_until_learnt(self) -> None:
         """Wait until the index holds what its topic held at the start. No click is answered before."""
@@ -258,11 +261,15 @@ class Runtime:
         logger.info("kernels ready in %.1f s", time.perf_counter() - began)
         logger.info("answers name these parameters: %s", scoring.parameters)
 
+    def _live_page(self) -> Answer:
+        lives, said = self._liveness.state(time.monotonic())
+        return Answer(HTTPStatus.OK if lives else HTTPStatus.SERVICE_UNAVAILABLE, f"{said}\n".encode())
+
     def _serve_metrics(self) -> None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         self._publish_gauges()
         try:
-            port = self.telemetry.serve(host, port, lambda: self._liveness.state(time.monotonic()))
+            port = self._web.start(host, port)
         except OSError as error:
             raise SettingsError(
                 f"metrics_host, metrics_port: cannot listen on {host}:{port}: {error.strerror}; "
