@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.arena_kernels import compact
 from core.arrays import Floats, Int32s
 from core.blend_kernels import POPULAR_ITEMS
 from core.compiled import Kept, keep
@@ -236,7 +237,7 @@ class Scorer:
         return self._popular
 
     def warm_up(self) -> None:
-        """Compile every kernel on a small index of its own, so that the first click does not wait for it."""
+        """Compile every kernel on a small index of its own, so that no click ever waits for it."""
         index = SessionIndex(2)
         index.add(
             ClosedSession(f"0-{n}", "", ("a", "b", "c"), (n, n, n), n, n, "gap", 3, actions=())
@@ -244,6 +245,10 @@ class Scorer:
         )
         weight = np.zeros(index.slots) if self.parameters.sampling == "weighted" else None
         Scorer(index, self.parameters, weight).score([(("a",), 1.0), ((), 1.0)])
+        # Those of rare occasions: a session is removed, clicks are counted, blocks are moved together.
+        index.remove("0-2", "")
+        index.count_clicks()
+        compact(index.arrays, np.empty(0, np.int32), np.empty(0, np.int32))
 
     def _ready(self, clicks: int) -> Kept[Engine]:
         """The engine for the index as it is and queries of so many clicks at most."""

@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 
 from core.errors import NextclickError
-from stream_app.compiled import use_cache
+from stream_app.compiled import use_kernels
 from stream_app.settings import load_settings
 from stream_app.terminal.evaluation import EvaluationProgress
 
 #: Before the kernels are imported: where they are kept compiled, so that the next start is quick.
-use_cache(load_settings().cache_dir)
+use_kernels(load_settings())
 
 from stream_app.wsknn import fit, parse_flat_file  # noqa: E402 -- see above
 

@@ -162,6 +162,16 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path("~/.cache/nextclick"), description="folder of compiled kernels and of the local Kafka's files"
     )
+    prepared_dir: Path | None = Field(
+        None,
+        description="a cache_dir that `nextclick compile` has filled beforehand, for an image; it is only "
+        "read, and what it has is not compiled again",
+    )
+    kernels_cpu: Literal["native", "generic"] = Field(
+        "native",
+        description="kernels are compiled for the processor at hand, or, as an image needs them, for every "
+        "one of its architecture",
+    )
     transport: Literal["runs", "faust"] = Field(
         "runs",
         description="`runs`: what one fetch brings is one message; `faust`: a click is one, as Faust has it, "

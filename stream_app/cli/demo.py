@@ -98,9 +98,9 @@ def demo(
     """Read the options, run, and print the summary."""
     pace, where = _speed(speed), _broker(broker)
     settings = load_settings()
-    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+    from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     from stream_app.demo.run import DemoOptions, run_demo  # noqa: PLC0415 -- imports the kernels
     from stream_app.terminal.demo_view import DemoView  # noqa: PLC0415 -- the same
 

@@ -167,9 +167,9 @@ def evaluate_command(
         from stream_app.evaluate.plot import check_plot  # noqa: PLC0415 -- for those who plot only
 
         check_plot(plot)
-    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+    from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     with EvaluationProgress(quiet=as_json) as progress:
         reports = evaluate(plan, progress.update, _say_read)
     if plot is not None:

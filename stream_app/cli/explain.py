@@ -55,9 +55,9 @@ def explain(
         bootstrap_servers=bootstrap_servers,
         scoring=None if params is None else scoring_table(params),
     )
-    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+    from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     from stream_app.explain import explain as compute  # noqa: PLC0415 -- imports the kernels
 
     with ReadingProgress() as progress:

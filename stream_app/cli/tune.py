@@ -107,9 +107,9 @@ def tune(
     settings = load_settings(config, gap_s=gap)
     known_preset(preset, "--preset:")
     refuse_to_overwrite(output)
-    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+    from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     from stream_app.tune.search import Search  # noqa: PLC0415 -- imports the kernels and optuna
     from stream_app.tune.validation import Cut, Validation  # noqa: PLC0415 -- imports the kernels
 

@@ -52,9 +52,9 @@ def worker(
     if print_settings:
         typer.echo(json.dumps(settings.public(), indent=2))
         return
-    from stream_app.compiled import use_cache  # noqa: PLC0415 -- before any kernel is imported
+    from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     from stream_app.worker.app import run_worker  # noqa: PLC0415 -- imports the kernels
 
     run_worker(settings)

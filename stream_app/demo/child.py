@@ -15,7 +15,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from stream_app.compiled import use_cache
+from stream_app.compiled import use_kernels
 from stream_app.settings import Settings
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, args=(order["broker_pid"],), daemon=True).start()
     settings = Settings(**order["settings"])
-    use_cache(settings.cache_dir)
+    use_kernels(settings)
     from stream_app.worker.app import run_worker  # noqa: PLC0415 -- imports the kernels
 
     run_worker(settings)

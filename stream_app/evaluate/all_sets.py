@@ -17,7 +17,7 @@ import msgspec
 
 from core.errors import NextclickError, ReplayError
 from core.params import EXCLUDES, Exclude, ScoringParameters
-from stream_app.compiled import use_cache
+from stream_app.compiled import use_kernels
 from stream_app.docs import ROOT, fill, markdown_table
 from stream_app.evaluate.data import ReadOptions, asking_sessions, read_sessions, split_by_time
 from stream_app.evaluate.holdout import CUTOFFS, Holdout
@@ -216,7 +216,7 @@ def _run(options: argparse.Namespace) -> None:
     for name in methods:
         if name not in method_names():
             raise NextclickError(f"unknown method {name!r}; the methods are: {', '.join(method_names())}")
-    use_cache(load_settings().cache_dir)
+    use_kernels(load_settings())
     template, rows = options.output.read_text(encoding="utf-8"), list[Row]()
     note = f"All figures by `make evaluation` on: {made_with()}; one thread."
     for data_set in chosen:

@@ -61,7 +61,7 @@ class GrowingRecommender(Recommender, Protocol):
 class EngineRecommender:
     """The engine with one set of parameters.
 
-    The kernels are imported when it is made: :func:`stream_app.compiled.use_cache` comes before.
+    The kernels are imported when it is made: :func:`stream_app.compiled.use_kernels` comes before.
 
     Args:
         parameters: of the scorer; ``recommendations`` and ``exclude`` among them.

@@ -20,7 +20,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stream_app.compiled import use_cache
+from stream_app.compiled import use_kernels
 from stream_app.settings import load_settings
 from tests.benchmarks import datasets, measure, report
 
@@ -130,7 +130,7 @@ def main(arguments=None):
         "absent": absent,
         **{part: [] for part in ("latency", "memory", "build", "peers", "start")},
     }
-    kernels = use_cache(load_settings().cache_dir)
+    kernels = use_kernels(load_settings())
     for number, case in enumerate(cases, 1):
         label = case.get("data") or f"{case['clicks'] / 1e6:g} M clicks"
         print(f"{number} of {len(cases)}: {case['kind']}, {label}", file=sys.stderr, flush=True)

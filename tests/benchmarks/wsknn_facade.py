@@ -17,12 +17,12 @@ from pathlib import Path
 
 import wsknn
 
-from stream_app.compiled import use_cache
+from stream_app.compiled import use_kernels
 from stream_app.settings import load_settings
 
-use_cache(load_settings().cache_dir)
+use_kernels(load_settings())
 
-from stream_app.wsknn import fit, parse_flat_file  # noqa: E402 -- kernels are imported after use_cache
+from stream_app.wsknn import fit, parse_flat_file  # noqa: E402 -- kernels are imported after use_kernels
 
 DATA = Path(os.environ.get("NEXTCLICK_DATA") or Path(__file__).parents[3] / "shared" / "data")
 ROUNDS = 5
