@@ -10,17 +10,21 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, get_args
 from wsgiref.types import WSGIApplication
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, make_wsgi_app
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from core.clicks import BAD_REASONS, WINDOW_REASONS
+from core.placement import Unkeyed
+from core.sessions import CAUSES, Outcome
 
 _LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -90,6 +94,10 @@ class Telemetry:
         self.clicks = counter("clicks", "Records of the input topic by what became of them", "outcome")
         self.recommendations = counter("recommendations", "Answers whose write was confirmed")
         self.items = counter("recommended_items", "Recommended items by where they come from", "source")
+        self.distinct_items = gauge(
+            "recommended_distinct_items",
+            "Different items in the last 50,000 to 100,000 answers",
+        )
         self.closed = counter("sessions_closed", "Sessions closed by cause", "cause")
         self.dead_letters = counter(
             "dead_letters", "Records sent to dead-letters, late and future ones included, by reason", "reason"
@@ -100,6 +108,11 @@ class Telemetry:
             "unkeyed",
         )
         self.open_sessions = gauge("open_sessions", "Sessions open in this worker's partitions", "partition")
+        self.watermark = gauge(
+            "watermark_timestamp_seconds",
+            "Largest time of a click so far, seconds since 1970",
+            "partition",
+        )
         self.index_sessions = gauge("index_sessions", "Closed sessions held by the index")
         self.index_items = gauge("index_items", "Items that the held sessions have")
         self.index_clicks = gauge("index_clicks", "Clicks of the held sessions")
@@ -110,6 +123,9 @@ class Telemetry:
         self.snapshot_timestamp = gauge(
             "snapshot_timestamp_seconds",
             "When the newest snapshot of the index was written, seconds since 1970; 0: there is none",
+        )
+        self.snapshot_interval = gauge(
+            "snapshot_interval_seconds", "The setting `snapshot_every_s`; 0: no snapshots are written"
         )
         self.snapshot_seconds = gauge("snapshot_write_seconds", "How long the last snapshot took to write")
         self.snapshot_bytes = gauge("snapshot_bytes", "Size of the newest snapshot, bytes")
@@ -143,14 +159,33 @@ class Telemetry:
             "Records read back because another worker wrote to the changelog of an assigned partition",
         )
         self.recovery_seconds = gauge(
-            "recovery_seconds", "From the last assignment of partitions to ready, seconds"
+            "recovery_seconds",
+            "From the last assignment of partitions until their state was restored, seconds; grows meanwhile",
         )
+        self.recovery_remaining = gauge(
+            "recovery_remaining_records", "Records of the changelog still to be restored"
+        )
+        self.assigned_partitions = gauge("assigned_partitions", "Partitions of the input this worker has")
+        self.input_partitions = gauge("input_partitions", "Partitions of the input that there are")
         self.stalled = gauge(
             "stalled_partitions",
             "Partitions with input that finished nothing for `stall_s`; /live says which",
         )
         self.ready = gauge("ready", "1: assigned, recovered and the index caught up; else 0")
+        self.rocksdb_files = gauge("rocksdb_files_bytes", "RocksDB's files on disk, bytes", "partition")
+        self.rocksdb_memory = gauge(
+            "rocksdb_memory_bytes", "RocksDB's memtables, cached blocks and open files, bytes", "partition"
+        )
+        self.rocksdb_keys = gauge("rocksdb_keys", "Keys in RocksDB, estimated", "partition")
+        self.disk_free = gauge("data_dir_free_bytes", "Free room on the disk of `data_dir`, bytes")
+        self.disk_size = gauge("data_dir_size_bytes", "Size of the disk of `data_dir`, bytes")
+        self.memory_limit = gauge(
+            "memory_limit_bytes",
+            "The most memory it can have: the container's limit or the machine's, bytes",
+        )
         self.build = Info("nextclick_build", "Version and parameters", registry=self.registry)
+        self.process = ProcessCollector(registry=self.registry)
+        self._begin_with_zero()
 
     def collectors(self) -> list[Counter | Gauge | Histogram | Info]:
         """All metrics in the order in which they are defined."""
@@ -161,6 +196,18 @@ class Telemetry:
         """The page for Prometheus."""
         made: WSGIApplication = make_wsgi_app(self.registry)
         return made
+
+    def _begin_with_zero(self) -> None:
+        """Show what labels are known from the start: a rate sees nothing of a counter's first value."""
+        for counter, labels in (
+            (self.clicks, (*get_args(Outcome), "bad", "moved")),
+            (self.closed, CAUSES),
+            (self.dead_letters, (*BAD_REASONS, *WINDOW_REASONS)),
+            (self.misplaced, get_args(Unkeyed)),
+            (self.snapshot_failures, ("read", "write")),
+        ):
+            for label in labels:
+                counter.labels(label)
 
 
 def read_metrics(text: str) -> dict[str, float]:
@@ -178,6 +225,15 @@ def read_metrics(text: str) -> dict[str, float]:
             if not sample.name.endswith("_bucket"):
                 sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
     return sums
+
+
+def set_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
+    """Set a gauge whose label is the partition; a partition that has no value is no longer shown."""
+    known = {label for family in gauge.collect() for one in family.samples for label in one.labels.values()}
+    for partition, value in values.items():
+        gauge.labels(str(partition)).set(value)
+    for label in known - {str(partition) for partition in values}:
+        gauge.remove(label)
 
 
 def describe(telemetry: Telemetry) -> list[dict[str, Any]]:

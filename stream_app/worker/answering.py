@@ -6,7 +6,7 @@ from typing import Final
 
 from core.answers import Answer, answer
 from core.evaluation import CUTOFF, Judge
-from core.scoring import plain_popular
+from core.scoring import SOURCES, plain_popular
 from core.step import Query
 from stream_app.index_feed import IndexFeed
 from stream_app.telemetry import Telemetry
@@ -35,6 +35,9 @@ class Answering:
         self._telemetry = telemetry
         self._popular: dict[str, int] = {}
         self._popular_at = -POPULARITY_EVERY
+        for source in SOURCES:  # a rate sees nothing of a counter's first value
+            telemetry.items.labels(source)
+        telemetry.distinct_items.set_function(lambda: scoring.coverage.items)
 
     async def answer(self, partition: int, queries: list[Query]) -> list[Answer]:
         """Answer queries in log order; the index is the same for all of them."""

@@ -103,6 +103,12 @@ class PartitionProcessor:
         """Sessions open in this partition."""
         return len(self._open)
 
+    @property
+    def watermark_s(self) -> float | None:
+        """The largest time of a click in this partition, seconds since 1970; None before the first."""
+        watermark_ms = self._state.watermark_ms
+        return None if watermark_ms is None else watermark_ms / 1000
+
     async def submit(self, run: Run) -> None:
         """Hand over a run; waits while there are too many clicks before it."""
         await self._waiting.put(run)

@@ -23,6 +23,7 @@ from stream_app.web import Answer, Web, page
 from stream_app.worker.answering import Answering
 from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
+from stream_app.worker.samples import Samples
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.transport import PlainConsumer
@@ -62,6 +63,7 @@ class Runtime:
         self._table = table
         self._partitions = partitions
         self._feed = IndexFeed(settings, self.telemetry)
+        self._samples = Samples(settings, self.telemetry, app, table, partitions)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
         self._liveness = Liveness(settings.stall_s, time.monotonic())
@@ -188,6 +190,8 @@ class Runtime:
             app = self._app
             ready = self._recovered and not app.rebalancing and not app.should_stop
             self.telemetry.ready.set(ready and self._feed.caught_up)
+            if not self._recovered:
+                self.telemetry.recovery_seconds.set(time.monotonic() - self._assigned_at)
             if not ready or not self._feed.caught_up:
                 continue
             generation = app.consumer_generation_id
@@ -196,9 +200,10 @@ class Runtime:
                     self._processor(tp.partition).tick(generation, self._ownership(tp, generation))
 
     async def _watch(self) -> None:
-        """Look at the progress of the partitions now and then."""
+        """Look at the progress of the partitions and at what else is not counted, now and then."""
         while True:
             await asyncio.sleep(LOOK_S)
+            self._samples.take(self._processors, recovered=self._recovered)
             for said in await self._look():
                 logger.error("stalled: %s", said)
 

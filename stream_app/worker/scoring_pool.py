@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from core.coverage import Coverage
 from core.index import SessionIndex
 from core.params import ScoringParameters
 from core.scoring import Recommended, Scorer, Source, count_sources
@@ -19,6 +20,9 @@ from stream_app.index_guard import in_thread
 
 #: Queries that are scored on the event loop at most: to hand a few to a thread takes longer than to score.
 MOST_ON_LOOP: Final = 16
+
+#: Answers whose different items are counted, at least; see :class:`core.coverage.Coverage`.
+COVERAGE_ANSWERS: Final = 50_000
 
 
 class Scored(NamedTuple):
@@ -42,10 +46,14 @@ class ScoringPool:
         index: must not change during a call of :meth:`score`.
         parameters: of the method.
         threads: how many; each takes a scorer's room, some bytes a session and an item of the index.
+
+    Attributes:
+        coverage: of the last answers.
     """
 
     def __init__(self, index: SessionIndex, parameters: ScoringParameters, threads: int) -> None:
         self.parameters = parameters
+        self.coverage = Coverage(COVERAGE_ANSWERS)
         self._index = index
         self._idle: asyncio.LifoQueue[Scorer] = asyncio.LifoQueue()
         for _ in range(threads):
@@ -67,6 +75,7 @@ class ScoringPool:
                 return ranked, time.perf_counter() - began
 
             ranked, seconds = rank() if len(queries) <= MOST_ON_LOOP else await in_thread(rank)
+            self.coverage.note(ranked.item, ranked.count)
             return Scored(scorer.named(ranked), count_sources(ranked), seconds)
         finally:
             self._idle.put_nowait(scorer)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import faust
 import msgspec
@@ -140,6 +140,24 @@ class _Table(faust.Table[bytes, bytes]):
         except StateError as error:
             # Faust would log it, and try again for ever.
             self.app.add_future(self.app.crash(error))
+
+
+#: Memory of one RocksDB, by its own names: memtables, cached blocks, indexes and filters of open files.
+_IN_MEMORY: Final = ("cur-size-all-mem-tables", "block-cache-usage", "estimate-table-readers-mem")
+
+
+class Size(NamedTuple):
+    """What one partition's RocksDB takes.
+
+    Attributes:
+        files: bytes of its sorted files on disk; its log, up to the memtables' size, comes on top.
+        memory: bytes of memtables, cached blocks and what it keeps of open files.
+        keys: about how many it has.
+    """
+
+    files: int
+    memory: int
+    keys: int
 
 
 class VisitorTable:
@@ -266,6 +284,17 @@ class VisitorTable:
             own,
             *(change for change in found if change[1] is None),
         ]
+
+    def sizes(self) -> dict[int, Size]:
+        """What RocksDB takes for each partition that is open here."""
+        return {
+            partition: Size(
+                files=db.property_int_value("rocksdb.total-sst-files-size"),
+                memory=sum(db.property_int_value(f"rocksdb.{part}") for part in _IN_MEMORY),
+                keys=db.property_int_value("rocksdb.estimate-num-keys"),
+            )
+            for partition, db in self._table.data._dbs.items()  # noqa: SLF001 -- the store has no public way
+        }
 
     def _write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
         batch = WriteBatch(raw_mode=True)

@@ -1,0 +1,70 @@
+"""What is looked at now and then rather than counted: the disk, RocksDB, the partitions, the recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from faust.exceptions import ConsumerNotStarted
+
+from stream_app.machine import disk_room, memory_limit_bytes
+from stream_app.settings import Settings
+from stream_app.telemetry import Telemetry, set_by_partition
+from stream_app.worker.processor import PartitionProcessor
+from stream_app.worker.tables import VisitorTable
+
+
+class Samples:
+    """Sets the gauges that somebody has to go and look for.
+
+    Args:
+        settings: the folder whose disk is looked at, and what stays as it is set.
+        telemetry: is told.
+        app: the Faust app.
+        table: its visitor table.
+        partitions: of the input topic.
+    """
+
+    def __init__(
+        self, settings: Settings, telemetry: Telemetry, app: Any, table: VisitorTable, partitions: int
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._app = app
+        self._table = table
+        telemetry.input_partitions.set(partitions)
+        telemetry.snapshot_interval.set(settings.snapshot_every_s)
+        telemetry.memory_limit.set(memory_limit_bytes())
+
+    def take(self, processors: Mapping[int, PartitionProcessor], *, recovered: bool) -> None:
+        """Look at everything once.
+
+        Args:
+            processors: of the assigned partitions that have begun.
+            recovered: whether the state of what is assigned is restored.
+        """
+        telemetry = self._telemetry
+        with suppress(OSError):  # whoever writes there says it
+            room = disk_room(self._settings.data_dir)
+            telemetry.disk_free.set(room.free)
+            telemetry.disk_size.set(room.size)
+        sizes = self._table.sizes()
+        set_by_partition(telemetry.rocksdb_files, {p: size.files for p, size in sizes.items()})
+        set_by_partition(telemetry.rocksdb_memory, {p: size.memory for p, size in sizes.items()})
+        set_by_partition(telemetry.rocksdb_keys, {p: size.keys for p, size in sizes.items()})
+        watermarks = {p: processor.watermark_s for p, processor in processors.items()}
+        set_by_partition(telemetry.watermark, {p: at for p, at in watermarks.items() if at is not None})
+        telemetry.assigned_partitions.set(self._assigned())
+        telemetry.recovery_remaining.set(0 if recovered else self._remaining())
+
+    def _assigned(self) -> int:
+        topic = self._settings.clicks_topic
+        try:
+            return sum(tp.topic == topic for tp in self._app.consumer.assignment())
+        except ConsumerNotStarted:
+            return 0
+
+    def _remaining(self) -> int:
+        """Records of the changelog still to be read; what is not known yet counts as none."""
+        return sum(max(0, left) for left in self._app.tables.recovery.active_remaining().values())
