@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := build/peers
+# Most of a test on a real broker is waiting, so two run at a time; JOBS=0 for one after the other.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs lock clean
 
@@ -36,10 +39,10 @@ demo: $(VENV)/.demo      ## Stream real purchases through a broker and a worker,
 test: $(VENV)/.dev       ## All tests that need nothing but this repository (a real Kafka included)
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
 	  echo "make test runs a real Apache Kafka: install Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven); '$$tool' was not found."; exit 1; }; done
-	$(BIN)/python -m pytest --ignore=tests/acceptance $(ARGS)
+	$(PYTEST) --ignore=tests/acceptance $(ARGS)
 
 acceptance: $(VENV)/.dev ## The tests on the real data sets in ../shared/data (or the folder NEXTCLICK_DATA names)
-	$(BIN)/python -m pytest tests/acceptance $(ARGS)
+	$(PYTEST) tests/acceptance $(ARGS)
 
 faults: $(VENV)/.dev     ## Every fault in its long form on a real Kafka: what it costs, and whether all is exact after it
 	$(BIN)/python -m tests.faults $(ARGS)
