@@ -64,8 +64,10 @@ def disk_full(settings: Settings, scale: float) -> Outcome:
         (worker,) = stream.ready("first")
         with stream.load(6000, 400):
             stream.live(2)
-            # RocksDB's write-ahead log comes to it; the worker's own log, a file as well, does not.
-            resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (65_536, 65_536))
+            # RocksDB's write-ahead logs come to it soon; the worker's own log, a file as well, is short.
+            longest = max(file.stat().st_size for file in worker.data_dir.rglob("*.log"))
+            limit = longest + 8_192
+            resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
             stream.until(lambda: not worker.running, "the worker ends")
             stream.watchdog.forgive()
             assert worker.process.returncode != 0
