@@ -33,10 +33,25 @@ $(PEERS)/.installed: requirements/peers.lock | $(BIN)/python
 	$(PEERS)/bin/python -m pip install --quiet --require-hashes -r requirements/peers.lock
 	@touch $@
 
+# Prometheus and promtool for the tests of rules and dashboards: installed ones, or Debian's package unpacked
+# beside everything else, which needs no root and starts no service. Where apt has no list of packages that can
+# be used, one is fetched into build/ too.
+PROMETHEUS := build/prometheus
+APT_PLAIN := -o APT::Sandbox::User=root
+APT_HERE := $(APT_PLAIN) -o Dir::State::Lists=$(CURDIR)/$(PROMETHEUS)/lists -o Dir::Cache=$(CURDIR)/$(PROMETHEUS)/cache
+$(PROMETHEUS)/.unpacked:
+	@mkdir -p $(PROMETHEUS)/lists/partial $(PROMETHEUS)/cache/archives/partial
+	@{ command -v prometheus && command -v promtool; } >/dev/null || { cd $(PROMETHEUS) && { \
+	  apt-get -qq $(APT_PLAIN) download prometheus || { apt-get -qq $(APT_HERE) update && apt-get -qq $(APT_HERE) download prometheus; }; } \
+	  && dpkg -x prometheus_*.deb .; } || { \
+	  echo "make test runs a real Prometheus: install prometheus and promtool, 2.42 or newer (on Debian: apt-get install prometheus); they were not found, and apt-get could not fetch them."; exit 1; }
+	@rm -rf $(PROMETHEUS)/lists $(PROMETHEUS)/cache $(PROMETHEUS)/*.deb
+	@touch $@
+
 demo: $(VENV)/.demo      ## Stream real purchases through a broker and a worker, live in this terminal
 	$(BIN)/nextclick demo $(ARGS)
 
-test: $(VENV)/.dev       ## All tests that need nothing but this repository (a real Kafka included)
+test: $(VENV)/.dev $(PROMETHEUS)/.unpacked ## All tests that need nothing but this repository (a real Kafka included)
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
 	  echo "make test runs a real Apache Kafka: install Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven); '$$tool' was not found."; exit 1; }; done
 	$(PYTEST) --ignore=tests/acceptance $(ARGS)
