@@ -14,6 +14,7 @@ The tree::
     ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
     ├── ExplainError           an answer that cannot be computed anew: no such click, a dead letter, gone
     ├── DemoError              the demo's purchases cannot be read, or its worker ended
+    ├── StatusError            a worker that is asked for its status does not answer, or not as one
     └── StateError             stored state was written by something else than this version reads
 
 The command line prints an error's message and nothing more, so a message says what was expected, what
@@ -79,6 +80,10 @@ class ExplainError(NextclickError):
 
 class DemoError(NextclickError):
     """The demo's purchases cannot be read, or its worker ended."""
+
+
+class StatusError(NextclickError):
+    """A worker that is asked for its status does not answer, or not as a worker does."""
 
 
 class StateError(NextclickError):

@@ -19,7 +19,7 @@ from core.sessions import ClosedSession
 from stream_app.index_guard import IndexGuard, in_thread
 from stream_app.partition_log import PartitionLog
 from stream_app.settings import Settings
-from stream_app.snapshots import Snapshots, mark_of
+from stream_app.snapshots import Newest, Snapshots, mark_of
 from stream_app.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,16 @@ class IndexFeed:
     def caught_up(self) -> bool:
         """Whether the index has all that the topic held when the feed started."""
         return self._caught_up.is_set()
+
+    @property
+    def left_at_start(self) -> int:
+        """Of the records that the topic held when the feed started, those not taken in yet."""
+        return 0 if self.caught_up else max(0, self._end_at_start - self.offset)
+
+    @property
+    def newest_snapshot(self) -> Newest | None:
+        """The newest snapshot that is good; None without one."""
+        return self._snapshots.newest_good
 
     @property
     def lag(self) -> int:

@@ -7,6 +7,7 @@ people; a test holds the two together.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -39,6 +40,15 @@ ENV_PREFIX = "NEXTCLICK_"
 #: Variables of the prefix that are not settings of the worker: where the settings file is, and where the
 #: tests find their data.
 OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
+
+#: What one worker of a group may have otherwise than another: places, connections, logs. The answers are the
+#: same; so is the fingerprint.
+OWN = frozenset(
+    {
+        *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
+        *("ssl_ca_file", "data_dir", "cache_dir", "metrics_host", "metrics_port", "http_token", "log_level"),
+    }
+)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -186,8 +196,15 @@ class Settings(BaseSettings):
     rocksdb_cache_mb: Annotated[int, Field(ge=1, le=65_536)] = Field(
         32, description="block cache of each partition's RocksDB, MiB"
     )
-    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on")
-    metrics_port: Port = Field(9464, description="port of /metrics; 0 takes a free one and logs it")
+    metrics_host: str = Field(
+        "127.0.0.1", description="address that /metrics, /status, /live and /ready listen on"
+    )
+    metrics_port: Port = Field(9464, description="their port; 0 takes a free one and logs it")
+    http_token: SecretStr = Field(
+        SecretStr(""),
+        description="/metrics and /status want `Authorization: Bearer` and this; empty: they are open. "
+        "Never printed or logged",
+    )
     stall_s: Annotated[float, Field(ge=10, le=3600)] = Field(
         60.0, description="a partition that has input and finishes nothing for so long is stalled, seconds"
     )
@@ -265,14 +282,31 @@ class Settings(BaseSettings):
         """All settings as plain values, secrets masked."""
         return self.model_dump(mode="json")
 
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not at their default, as plain values, secrets masked."""
+        default = type(self).model_construct().public()
+        return {key: value for key, value in self.public().items() if value != default[key]}
+
+    def fingerprint(self) -> str:
+        """The same for all workers of a group that answer alike: of all settings but :data:`OWN`."""
+        shared = {key: value for key, value in self.public().items() if key not in OWN}
+        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
+
+    def with_secrets(self) -> dict[str, Any]:
+        """All settings as plain values, the secrets among them: for another process, never for a log."""
+        return {**self.public(), **{key: getattr(self, key).get_secret_value() for key in SECRETS}}
+
     def environment(self) -> dict[str, str]:
         """The variables that make another process run with these settings. They hold the secrets."""
-        values = self.model_dump(mode="json", exclude_none=True)
-        values["sasl_password"] = self.sasl_password.get_secret_value()
         return {
             f"{ENV_PREFIX}{key.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
-            for key, value in values.items()
+            for key, value in self.with_secrets().items()
+            if value is not None
         }
+
+
+#: Settings that are never shown.
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
 
 
 def load_settings(config: Path | None = None, **options: Any) -> Settings:
@@ -334,7 +368,7 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
-        came = "" if name == "sasl_password" or not name else f" (came: {problem['input']!r})"
+        came = "" if name in SECRETS or not name else f" (came: {problem['input']!r})"
         lines.append(
             f"{name}: {problem['msg']}{came}" if name else problem["msg"].removeprefix("Value error, ")
         )

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from core.errors import StateError
 from core.index import SessionIndex
@@ -38,6 +38,13 @@ def mark_of(record: Any) -> str:
     return f"{record.offset} {record.timestamp} {content}"
 
 
+class Newest(NamedTuple):
+    """The newest good snapshot: up to which offset it goes, when it was written (seconds since 1970)."""
+
+    offset: int
+    written_s: float
+
+
 class Snapshots:
     """Writes and reads the snapshots of one index; for one thread at a time.
 
@@ -55,6 +62,8 @@ class Snapshots:
         self._due_at = time.monotonic() + self._every_s
         #: How far the newest good snapshot goes: its offset of the sessions topic; 0 without one.
         self.offset = 0
+        #: The newest good snapshot; None without one.
+        self.newest_good: Newest | None = None
 
     async def newest(self, log: PartitionLog) -> Snapshot | None:
         """The newest snapshot that is whole and of this topic, or None; one that is not is warned about.
@@ -141,6 +150,7 @@ class Snapshots:
         stat = path.stat()
         self._telemetry.snapshot_bytes.set(stat.st_size)
         self._telemetry.snapshot_timestamp.set(stat.st_mtime)
+        self.newest_good = Newest(self.offset, stat.st_mtime)
 
 
 def _number(path: Path) -> int:

@@ -171,7 +171,10 @@ class Telemetry:
             "stalled_partitions",
             "Partitions with input that finished nothing for `stall_s`; /live says which",
         )
-        self.ready = gauge("ready", "1: assigned, recovered and the index caught up; else 0")
+        self.ready = gauge(
+            "ready",
+            "1: assigned, recovered, index caught up, brokers in reach; else 0, and /ready says why",
+        )
         self.rocksdb_files = gauge("rocksdb_files_bytes", "RocksDB's files on disk, bytes", "partition")
         self.rocksdb_memory = gauge(
             "rocksdb_memory_bytes", "RocksDB's memtables, cached blocks and open files, bytes", "partition"

@@ -1,11 +1,13 @@
 """The worker's HTTP server: a page a path, small answers, nothing else.
 
 The standard library's WSGI server, as prometheus-client uses it, with bounds: on how many are answered at
-once and on how long one may take. Only GET and HEAD, and only the paths that it was given.
+once and on how long one may take. Only GET and HEAD, and only the paths that it was given; some of
+them want a token.
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 import socket
 import threading
@@ -54,11 +56,20 @@ class Web:
     """Answers requests in threads of their own, from :meth:`start` to :meth:`stop`.
 
     Args:
-        pages: by path.
+        pages: by path, for everybody who reaches the port.
+        guarded: by path, for those who have the token.
+        token: empty: everybody has it.
     """
 
-    def __init__(self, pages: Mapping[str, WSGIApplication]) -> None:
-        self._pages = dict(pages)
+    def __init__(
+        self,
+        pages: Mapping[str, WSGIApplication],
+        guarded: Mapping[str, WSGIApplication] | None = None,
+        token: str = "",
+    ) -> None:
+        self._guarded = dict(guarded or {})
+        self._pages = {**pages, **self._guarded}
+        self._token = token.encode()
         self._server: tuple[WSGIServer, threading.Thread] | None = None
 
     def start(self, host: str, port: int) -> int:
@@ -107,7 +118,18 @@ class Web:
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             allow = (("Allow", "GET, HEAD"),)
             return page(lambda: Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n", TEXT, allow))
+        if environ["PATH_INFO"] in self._guarded and not self._has_token(environ):
+            asks = (("WWW-Authenticate", 'Bearer realm="nextclick"'),)
+            return page(lambda: Answer(HTTPStatus.UNAUTHORIZED, b"this page wants http_token\n", TEXT, asks))
         return found
+
+    def _has_token(self, environ: WSGIEnvironment) -> bool:
+        if not self._token:
+            return True
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        # Headers are Latin-1 to WSGI; the bytes are compared, in the same time wherever they differ.
+        same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token)
+        return scheme.lower() == "bearer" and same
 
 
 def _line(status: HTTPStatus) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
@@ -28,6 +28,7 @@ from stream_app.broker_process import free_ports
 from stream_app.kafka import client_options, end_offsets, new_topic_reader, open_producer
 from stream_app.placement import record_of
 from stream_app.settings import Settings
+from stream_app.status import authorization
 from stream_app.telemetry import read_metrics
 
 NEXTCLICK = [sys.executable, "-c", "from stream_app.cli import main; main()"]
@@ -101,18 +102,19 @@ class WorkerProcess:
 
     def page(self) -> str:
         """The text of /metrics; empty while nothing answers."""
-        url = f"http://127.0.0.1:{self.settings.metrics_port}/metrics"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.read().decode()
-        except (urllib.error.URLError, OSError):
-            return ""
+        status, text = self.ask("/metrics", authorization(self.settings))
+        return text if status == 200 else ""
 
     def live(self) -> tuple[int, str]:
         """Status and text of /live; 0 while nothing answers."""
-        url = f"http://127.0.0.1:{self.settings.metrics_port}/live"
+        return self.ask("/live")
+
+    def ask(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Status and text of a page; 0 while nothing answers."""
+        url = f"http://127.0.0.1:{self.settings.metrics_port}{path}"
+        request = urllib.request.Request(url, headers=dict(headers or {}))
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 -- http, above
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

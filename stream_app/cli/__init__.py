@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from core.errors import NextclickError
-from stream_app.cli import begin, demo, evaluate, explain, kafka, kernels, replay, topics, tune, worker
+from stream_app.cli import (
+    begin,
+    demo,
+    evaluate,
+    explain,
+    kafka,
+    kernels,
+    replay,
+    status,
+    topics,
+    tune,
+    worker,
+)
 
 app = typer.Typer(
     name="nextclick",
@@ -21,7 +33,7 @@ app = typer.Typer(
 )
 
 # One name a command; each module has a `register`.
-for command in (demo, worker, topics, begin, replay, explain, evaluate, kafka, tune, kernels):
+for command in (demo, worker, status, topics, begin, replay, explain, evaluate, kafka, tune, kernels):
     command.register(app)
 
 

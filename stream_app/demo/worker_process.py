@@ -17,6 +17,7 @@ from typing import IO, Final
 from core.errors import DemoError
 from stream_app.broker_process import last_lines
 from stream_app.settings import Settings
+from stream_app.status import authorization
 from stream_app.telemetry import read_metrics
 
 logger = logging.getLogger(__name__)
@@ -103,9 +104,7 @@ class WorkerProcess:
         return last_lines(text, lines)
 
     def _give_settings(self) -> None:
-        values = self.settings.model_dump(mode="json")
-        values["sasl_password"] = self.settings.sasl_password.get_secret_value()
-        order = {"settings": values, "broker_pid": self._broker_pid}
+        order = {"settings": self.settings.with_secrets(), "broker_pid": self._broker_pid}
         pipe = self._pipe()
         try:
             pipe.write(json.dumps(order).encode() + b"\n")
@@ -138,7 +137,7 @@ class WorkerProcess:
             self.settings.metrics_host, self.settings.metrics_port, timeout=_SCRAPE_S
         )
         try:
-            connection.request("GET", "/metrics")
+            connection.request("GET", "/metrics", headers=authorization(self.settings))
             return read_metrics(connection.getresponse().read().decode())
         except (OSError, http.client.HTTPException):
             return {}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any, Final
 
 import faust
@@ -101,14 +102,15 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
 def _connect(app: faust.App, runtime: Runtime) -> None:
     """Tell the runtime what happens to the app."""
 
-    async def on_assigned(*_args: Any, **_kwargs: Any) -> None:
-        runtime.assigned()
+    async def on_assigned(_app: Any, assigned: Iterable[Any], **_kwargs: Any) -> None:
+        clicks = runtime.settings.clicks_topic
+        runtime.health.assigned(sorted(tp.partition for tp in assigned if tp.topic == clicks))
 
     async def on_revoked(*_args: Any, **_kwargs: Any) -> None:
         await runtime.drop_partitions()
 
     async def on_recovered(*_args: Any, **_kwargs: Any) -> None:
-        runtime.recovered()
+        runtime.health.recovered()
 
     async def on_shutdown(*_args: Any, **_kwargs: Any) -> None:
         await runtime.stop()

@@ -39,8 +39,9 @@ class Liveness:
         self._lock = threading.Lock()
         self._since: dict[int, tuple[int, float]] = {}
         self._stalled: dict[int, str] = {}
-        self._waiting: tuple[str, float] | None = ("to be assigned partitions", now_s)
-        self._looked_s = now_s
+        self._waiting: tuple[str, float] | None = ("to be started", now_s)
+        #: When it was looked last; None before the first time: a start takes its time, compiling for one.
+        self._looked_s: float | None = None
 
     def look(self, partitions: Mapping[int, Progress], now_s: float) -> list[str]:
         """Compare with the look before.
@@ -81,7 +82,7 @@ class Liveness:
     def state(self, now_s: float) -> tuple[bool, str]:
         """Whether the worker lives, and a sentence on it."""
         with self._lock:
-            if now_s - self._looked_s > self._stall_s:
+            if self._looked_s is not None and now_s - self._looked_s > self._stall_s:
                 return False, f"the event loop has not looked for {now_s - self._looked_s:.0f} s"
             if self._stalled:
                 return False, "; ".join(self._stalled.values())

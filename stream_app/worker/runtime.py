@@ -8,10 +8,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
-from core.errors import SettingsError
 from core.evaluation import Judge
 from stream_app.index_feed import IndexFeed
 from stream_app.outbox import Outbox
@@ -19,8 +17,8 @@ from stream_app.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
-from stream_app.web import Answer, Web, page
 from stream_app.worker.answering import Answering
+from stream_app.worker.health import Health
 from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
 from stream_app.worker.samples import Samples
@@ -67,10 +65,10 @@ class Runtime:
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
         self._liveness = Liveness(settings.stall_s, time.monotonic())
-        self._web = Web({"/metrics": self.telemetry.page(), "/live": page(self._live_page)})
+        self.health = Health(
+            settings, self.telemetry, app, table, self._feed, self._processors, self._liveness
+        )
         self._tasks: list[asyncio.Task[None]] = []
-        self._assigned_at = time.monotonic()
-        self._recovered = False
 
     async def start(self) -> None:
         """Connect, begin to feed the index and to answer /metrics, compile. Before Faust starts.
@@ -80,9 +78,10 @@ class Runtime:
             BrokerError: no broker answers.
         """
         settings = self.settings
-        self._serve_metrics()
+        self._publish_gauges()
+        self.health.serve()
         await self._feed.start()
-        self._feed.task.add_done_callback(self._feed_ended)
+        self._feed.task.add_done_callback(self._task_ended)
         # Before the feed's first turn: making scorers may change the index.
         scoring = ScoringPool(self._feed.index, settings.scoring_parameters(), settings.scoring_threads)
         self._warm_up(scoring)
@@ -96,9 +95,12 @@ class Runtime:
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(self._watch(), name="watch"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
 
     async def stop(self) -> None:
         """Stop everything that :meth:`start` started; the partitions' runs in hand are finished first."""
+        self.health.stopping()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -106,7 +108,7 @@ class Runtime:
         await self._feed.stop()
         if self._tools:
             await self._tools.outbox.close()
-        self._web.stop()
+        self.health.stop()
 
     async def wait_until_learnt(self) -> None:
         """Wait until the index holds what its topic held at the start. No click is answered before."""
@@ -135,20 +137,10 @@ class Runtime:
             else:
                 run.dropped()
 
-    def assigned(self) -> None:
-        """Note that partitions were assigned and their recovery begins."""
-        self._assigned_at = time.monotonic()
-        self._recovered = False
-        self.telemetry.rebalances.inc()
-
-    def recovered(self) -> None:
-        """Note that the table is recovered."""
-        self._recovered = True
-        self.telemetry.recovery_seconds.set(time.monotonic() - self._assigned_at)
-
     async def drop_partitions(self) -> None:
         """Finish what is in hand and let go of all partitions."""
-        processors, self._processors = self._processors, {}
+        processors = self._processors.copy()
+        self._processors.clear()  # the same dictionary goes on: others look into it
         await asyncio.gather(*(processor.stop() for processor in processors.values()))
 
     async def fail(self, error: BaseException) -> None:
@@ -188,11 +180,7 @@ class Runtime:
         while True:
             await asyncio.sleep(TICK_S)
             app = self._app
-            ready = self._recovered and not app.rebalancing and not app.should_stop
-            self.telemetry.ready.set(ready and self._feed.caught_up)
-            if not self._recovered:
-                self.telemetry.recovery_seconds.set(time.monotonic() - self._assigned_at)
-            if not ready or not self._feed.caught_up:
+            if not self.health.look():
                 continue
             generation = app.consumer_generation_id
             for tp in sorted(app.consumer.assignment()):
@@ -203,15 +191,14 @@ class Runtime:
         """Look at the progress of the partitions and at what else is not counted, now and then."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self._samples.take(self._processors, recovered=self._recovered)
+            self._samples.take(self._processors)
             for said in await self._look():
                 logger.error("stalled: %s", said)
 
     async def _look(self) -> list[str]:
-        app = self._app
         if not self._feed.caught_up:
             why = "for the index"
-        elif not self._recovered or app.rebalancing:
+        elif not self.health.is_recovered:
             why = "for partitions and their state"
         elif (progress := await self._progress()) is not None:
             return self._liveness.look(progress, time.monotonic())
@@ -245,9 +232,9 @@ class Runtime:
             found[tp.partition] = Progress(done, end or 0, phase, more)
         return found
 
-    def _feed_ended(self, task: asyncio.Task[None]) -> None:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("the index feed failed: %s", error)
+            logger.error("the %s failed: %s", task.get_name(), error)
             self._app.add_future(self.fail(error))
 
     def _open_sessions(self, partition: int) -> float:
@@ -265,22 +252,6 @@ class Runtime:
         scoring.warm_up()
         logger.info("kernels ready in %.1f s", time.perf_counter() - began)
         logger.info("answers name these parameters: %s", scoring.parameters)
-
-    def _live_page(self) -> Answer:
-        lives, said = self._liveness.state(time.monotonic())
-        return Answer(HTTPStatus.OK if lives else HTTPStatus.SERVICE_UNAVAILABLE, f"{said}\n".encode())
-
-    def _serve_metrics(self) -> None:
-        host, port = self.settings.metrics_host, self.settings.metrics_port
-        self._publish_gauges()
-        try:
-            port = self._web.start(host, port)
-        except OSError as error:
-            raise SettingsError(
-                f"metrics_host, metrics_port: cannot listen on {host}:{port}: {error.strerror}; "
-                "set another port, or 0 for a free one"
-            ) from None
-        logger.info("metrics at http://%s:%d/metrics, liveness at /live", host, port)
 
     def _publish_gauges(self) -> None:
         telemetry, feed = self.telemetry, self._feed

@@ -1,4 +1,4 @@
-"""What is looked at now and then rather than counted: the disk, RocksDB, the partitions, the recovery."""
+"""What is looked at now and then rather than counted: the disk, RocksDB, the partitions."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ class Samples:
         telemetry.snapshot_interval.set(settings.snapshot_every_s)
         telemetry.memory_limit.set(memory_limit_bytes())
 
-    def take(self, processors: Mapping[int, PartitionProcessor], *, recovered: bool) -> None:
+    def take(self, processors: Mapping[int, PartitionProcessor]) -> None:
         """Look at everything once.
 
         Args:
             processors: of the assigned partitions that have begun.
-            recovered: whether the state of what is assigned is restored.
         """
         telemetry = self._telemetry
         with suppress(OSError):  # whoever writes there says it
@@ -56,7 +55,6 @@ class Samples:
         watermarks = {p: processor.watermark_s for p, processor in processors.items()}
         set_by_partition(telemetry.watermark, {p: at for p, at in watermarks.items() if at is not None})
         telemetry.assigned_partitions.set(self._assigned())
-        telemetry.recovery_remaining.set(0 if recovered else self._remaining())
 
     def _assigned(self) -> int:
         topic = self._settings.clicks_topic
@@ -64,7 +62,3 @@ class Samples:
             return sum(tp.topic == topic for tp in self._app.consumer.assignment())
         except ConsumerNotStarted:
             return 0
-
-    def _remaining(self) -> int:
-        """Records of the changelog still to be read; what is not known yet counts as none."""
-        return sum(max(0, left) for left in self._app.tables.recovery.active_remaining().values())

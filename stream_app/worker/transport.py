@@ -153,8 +153,20 @@ class PlainConsumer(faust_aiokafka.Consumer):
         known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
         if not known or tp not in self.assignment():
             return False
-        silent_s = time.monotonic() - self._thread.contact_at
-        return True if silent_s < self._session_timeout_s else None
+        return True if self.silent_s < self._session_timeout_s else None
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago the last heartbeat was sent that the group answered, seconds."""
+        return time.monotonic() - self._thread.contact_at
+
+    def end(self, tp: TP) -> int | None:
+        """The offset after a partition's last record, as the last fetch saw it; None where not known."""
+        try:
+            end: int | None = self.highwater(tp)
+        except (AssertionError, AttributeError):  # aiokafka, of a partition that was revoked just now
+            return None
+        return end
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known.
@@ -162,7 +174,7 @@ class PlainConsumer(faust_aiokafka.Consumer):
         Faust's reading position is that of the last record handed over, but before the first that of the
         first, so that the very first record may be left out.
         """
-        end: int | None = self.highwater(tp)
+        end = self.end(tp)
         read = self._read_offset.get(tp)
         return None if end is None or read is None else max(0, end - read - 1)
 
@@ -333,7 +345,7 @@ class RunConsumer(PlainConsumer):
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known."""
-        end: int | None = self.highwater(tp)
+        end = self.end(tp)
         expected = self._expected.get(tp)
         return None if end is None or expected is None else max(0, end - expected)
 

@@ -44,8 +44,9 @@ def test_waiting_is_said_and_is_no_stall():
 
 
 def test_an_event_loop_that_hangs_is_seen():
-    """The thread that answers /live notices that nobody looks any more."""
+    """The thread that answers /live notices that nobody looks any more; a long start is no hanging."""
     liveness = Liveness(60, 0)
+    assert liveness.state(1000) == (True, "waiting to be started for 1000 s")
     liveness.look({}, 10)
     assert liveness.state(70) == (True, "ok")
     assert liveness.state(71) == (False, "the event loop has not looked for 61 s")

@@ -18,7 +18,7 @@ def broken() -> Answer:
     raise RuntimeError("a secret")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port():
     """The port of a server with three pages."""
     pages = {
@@ -81,6 +81,51 @@ def test_a_page_that_fails_says_nothing(port, caplog):
     assert ask(port, "/broken")[::2] == (500, b"")
     assert "/broken could not be answered" in caplog.text
     assert ask(port, "/status")[0] == 200
+
+
+TOKEN = "wonder-word"  # noqa: S105 -- made up
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """The port of a server whose metrics want a token."""
+    server = Web(
+        {"/live": page(lambda: Answer(HTTPStatus.OK, b"ok"))}, {"/metrics": Telemetry().page()}, TOKEN
+    )
+    yield server.start("127.0.0.1", 0)
+    server.stop()
+
+
+@pytest.mark.parametrize("given", [f"Bearer {TOKEN}", f"bearer  {TOKEN}"])
+def test_the_token_opens_the_guarded_pages(guarded, given):
+    """With the token, whatever case its scheme has, a guarded page is like another."""
+    assert ask(guarded, "/metrics", headers={"Authorization": given})[0] == 200
+    assert ask(guarded, "/metrics", "HEAD", {"Authorization": given})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        TOKEN,
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        "Bearer wonder",
+        "Bearer \xe9",
+    ],
+)
+def test_without_the_token_a_guarded_page_is_closed(guarded, given):
+    """Another token, none, or half of it is 401 and says what is wanted, not what it is; others are open."""
+    headers = {} if given is None else {"Authorization": given}
+    for method in ("GET", "HEAD"):
+        status, answered, body = ask(guarded, "/metrics", method, headers)
+        assert (status, answered["WWW-Authenticate"]) == (401, 'Bearer realm="nextclick"')
+        assert TOKEN.encode() not in body
+        assert ask(guarded, "/live", method, headers)[0] == 200
+    assert ask(guarded, f"/metrics?token={TOKEN}", headers=headers)[0] == 401
 
 
 def test_silent_clients_are_bounded(port, monkeypatch, capfd):

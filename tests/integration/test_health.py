@@ -1,0 +1,251 @@
+"""What a worker says of itself over HTTP, from its start to its stop, on a Kafka of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from core.clicks import Click
+from core.sessions import HeldClick, Session
+from core.step import VisitorState
+from stream_app.broker_process import Broker
+from stream_app.brokers import local_kafka
+from stream_app.outbox import Outbox, OutRecord
+from stream_app.settings import Settings
+from stream_app.status import Status, authorization
+from stream_app.topics import changelog_topic
+from stream_app.worker.tables import encode_state
+from tests.oracles.whole_log import BEGIN_MS
+from tests.worker_process import (
+    WorkerProcess,
+    create_topics,
+    run_nextclick,
+    send_clicks,
+    wait_done,
+    wait_until,
+)
+
+TOKEN = "wonder-word"  # noqa: S105 -- made up
+
+#: Visitors in the changelog: restoring them takes some seconds.
+VISITORS = 60_000
+CLICK = HeldClick(BEGIN_MS, 0, "a")
+
+
+class Seen(NamedTuple):
+    """One look at a worker that starts."""
+
+    status: Status
+    ready: tuple[int, str]
+    live: tuple[int, str]
+
+
+class Started(NamedTuple):
+    """A worker whose state was restored, and what it said meanwhile."""
+
+    broker: Broker
+    settings: Settings
+    worker: WorkerProcess
+    seen: list[Seen]
+
+
+def status_of(worker: WorkerProcess) -> Status | None:
+    """What /status says; None while nothing answers."""
+    code, text = worker.ask("/status", authorization(worker.settings))
+    return msgspec.json.decode(text, type=Status) if code == 200 else None
+
+
+def look_until_ready(worker: WorkerProcess) -> Iterator[Seen]:
+    """Look again and again."""
+    ready = (0, "")
+
+    def is_ready() -> bool:
+        nonlocal ready
+        ready = worker.ask("/ready")
+        return ready[0] == 200
+
+    while not is_ready():
+        live, status = worker.live(), status_of(worker)
+        if status and live[0] and ready[0]:
+            yield Seen(status, ready, live)
+        assert worker.running, worker.tail()
+        time.sleep(0.05)
+
+
+async def fill_changelog(settings: Settings) -> None:
+    """Write visitors' states to the changelog."""
+    states = (
+        OutRecord(b"v%d" % n, encode_state(VisitorState(n, Session(f"0-{n}", (CLICK,), BEGIN_MS))))
+        for n in range(VISITORS)
+    )
+    outbox = await Outbox.open(settings)
+    try:
+        await outbox.write(changelog_topic(settings), 0, states)
+    finally:
+        await outbox.close()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> Iterator[Started]:
+    """A worker with a token and one partition, and a long changelog to restore; watched until it is ready."""
+    folder: Path = tmp_path_factory.mktemp("health")
+    with local_kafka(folder / "kafka", heap_mb=256) as broker:
+        settings = Settings(
+            bootstrap_servers=broker.bootstrap,
+            data_dir=folder / "data",
+            partitions=1,
+            http_token=TOKEN,
+            session_timeout_s=6,
+            close_idle=False,
+        )
+        create_topics(settings)
+        asyncio.run(fill_changelog(settings))
+        with WorkerProcess(settings, "first") as worker:
+            worker.start()
+            seen = list(look_until_ready(worker))
+            yield Started(broker, settings, worker, seen)
+
+
+def test_a_long_recovery_is_alive_not_ready_and_says_how_far_it_is(started):
+    """While the state is restored /live is 200, /ready 503, and /status counts down to an estimate."""
+    restoring = [seen for seen in started.seen if seen.status.recovery.left]
+    assert restoring, [seen.status.waits_for for seen in started.seen]
+    assert {seen.live[0] for seen in started.seen} == {200}
+    assert {seen.ready[0] for seen in started.seen} == {503}
+    assert all("restoring the state, changelog records" in seen.ready[1] for seen in restoring[:-1])
+    left = [seen.status.recovery.left for seen in restoring]
+    assert left == sorted(left, reverse=True)
+    assert not any(seen.status.ready for seen in restoring)
+    assert {part.phase for part in restoring[0].status.partitions} == {"restoring its state"}
+    after = status_of(started.worker)
+    assert (after.recovery.left, after.recovery.seconds_left) == (0, 0.0)
+    assert started.worker.metrics()["nextclick_recovery_remaining_records"] == 0
+
+
+def test_a_worker_shows_its_partitions_and_its_index(started):
+    """/status has for the partition how far it is, what is open and what it does, and the index beside it."""
+    settings, worker = started.settings, started.worker
+    before = status_of(worker)
+    send_clicks(settings, [Click("new", item, BEGIN_MS + at) for at, item in enumerate("abc")])
+    wait_done(settings, [worker])
+    wait_until(lambda: status_of(worker).partitions[0].finished == 3, "3 clicks are finished", 60, [worker])
+    status = status_of(worker)
+    (partition,) = status.partitions
+    assert (partition.partition, partition.end, partition.lag) == (0, 3, 0)
+    assert partition.open_sessions == VISITORS + 1
+    assert (status.ready, status.waits_for, status.live) == (True, [], True)
+    wait_until(lambda: worker.live() == (200, "ok\n"), "its progress was looked at", 60, [worker])
+    assert (status.index.sessions, status.index.lag, status.index.reading.left) == (0, 0, 0)
+    assert status.uptime_s > before.uptime_s
+    assert status.settings["session_timeout_s"] == 6
+    assert set(status.settings["http_token"]) == {"*"}
+    assert TOKEN not in worker.ask("/status", authorization(settings))[1]
+    assert status.fingerprint == settings.fingerprint()
+
+
+def test_a_worker_without_partitions_stands_by(started):
+    """Where there are more workers than partitions one has none: it is ready, and says what it is."""
+    with WorkerProcess(started.settings, "second") as second:
+        second.start().wait_ready()
+        workers = (started.worker, second)
+        wait_until(lambda: all(status_of(worker).ready for worker in workers), "both are ready", 60, workers)
+        shares = sorted(len(status_of(worker).partitions) for worker in workers)
+        assert shares == [0, 1]
+        without = next(worker for worker in workers if not status_of(worker).partitions)
+        assert without.ask("/ready") == (200, "ready\n")
+        assert "this one stands by" in without.log.read_text()
+        assert len({status_of(worker).fingerprint for worker in workers}) == 1
+        done = run_nextclick(without.settings, "status")
+        assert (done.returncode, "no partitions are assigned" in done.stdout) == (0, True), done.stderr
+        assert second.terminate()[0] == 0
+    wait_until(
+        lambda: status_of(started.worker).ready and bool(status_of(started.worker).partitions),
+        "the first has its partition again",
+        60,
+        [started.worker],
+    )
+
+
+def test_the_token_guards_what_tells_something(started):
+    """/metrics and /status want the token, /live and /ready do not; what is not there is 404 for anyone."""
+    worker = started.worker
+    for path in ("/metrics", "/status"):
+        assert worker.ask(path)[0] == 401
+        assert worker.ask(path, {"Authorization": "Bearer wrong"})[0] == 401
+        assert worker.ask(path, authorization(worker.settings))[0] == 200
+    assert [worker.ask(path)[0] for path in ("/live", "/ready", "/", "/table/visitors/v1")] == [
+        200,
+        200,
+        404,
+        404,
+    ]
+
+
+def test_nextclick_status(started):
+    """It shows a table or JSON and ends with 0; without the token, or elsewhere, it says what is wrong."""
+    settings = started.worker.settings
+    done = run_nextclick(settings, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"ready +yes", done.stdout)
+    assert f"fingerprint {settings.fingerprint()}" in done.stdout
+    assert re.search(r"^ *0 +3 +3 +0 +60,001 +waiting for a run", done.stdout, re.MULTILINE), done.stdout
+    url = f"http://127.0.0.1:{settings.metrics_port}/"
+    done = run_nextclick(settings.model_copy(update={"metrics_port": 1}), "status", "--json", "--url", url)
+    assert msgspec.json.decode(done.stdout, type=Status).ready
+    wrong = settings.model_copy(update={"http_token": SecretStr("another")})
+    done = run_nextclick(wrong, "status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: http://\S+ answers 401 .*http_token.*\n", done.stderr)
+    for address in (
+        f"http://{started.broker.bootstrap}",
+        "http://127.0.0.1:1",
+        "127.0.0.1",
+        "http://[::1",
+        "file:///",
+    ):
+        done = run_nextclick(settings, "status", "--url", address)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+        assert done.stderr.startswith("error: ")
+        assert TOKEN not in done.stderr
+
+
+def listening(pid: int) -> list[tuple[str, int]]:
+    """Address, in Linux's own form, and port of every TCP socket that a process listens on."""
+    inodes = {link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and f"socket:[{rest[5]}]" in inodes:
+                address, port = local.split(":")
+                found.append((address, int(port, 16)))
+    return found
+
+
+def test_a_worker_listens_on_one_port_of_the_loopback(started):
+    """Its own pages listen and nothing else: Faust's, which show the tables, do not."""
+    assert listening(started.worker.process.pid) == [("0100007F", started.worker.settings.metrics_port)]
+
+
+def test_without_brokers_a_worker_is_alive_and_not_ready(started):
+    """Brokers that are gone end readiness, not life; when they return it is ready."""
+    worker = started.worker
+    started.broker.kill()
+    wait_until(lambda: worker.ask("/ready")[0] == 503, "it is not ready", 60, [worker])
+    assert "the brokers have not answered for" in worker.ask("/ready")[1]
+    assert worker.metrics()["nextclick_ready"] == 0
+    assert worker.live()[0] == 200
+    done = run_nextclick(worker.settings, "status")
+    assert (done.returncode, "the brokers have not" in " ".join(done.stdout.split())) == (1, True)
+    started.broker.start()
+    worker.wait_ready()
+    assert worker.ask("/ready")[0] == 200
+    assert worker.terminate()[0] == 0
