@@ -46,7 +46,8 @@ OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
 OWN = frozenset(
     {
         *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
-        *("ssl_ca_file", "data_dir", "cache_dir", "metrics_host", "metrics_port", "http_token", "log_level"),
+        *("ssl_ca_file", "data_dir", "cache_dir", "prepared_dir", "kernels_cpu"),
+        *("metrics_host", "metrics_port", "http_token", "log_level"),
     }
 )
 

@@ -1,9 +1,12 @@
-"""Compiled kernels are kept where they belong, not for ever, and are taken from where they were prepared."""
+"""Compiled kernels are kept where they belong, not for ever, and are taken from where they were prepared.
+
+One small kernel stands for all; tests/integration/test_image.py prepares all of them.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,24 +17,29 @@ import pytest
 from core.errors import SettingsError
 from stream_app.compiled import VERSIONS_KEPT, use_cache
 
-ROOT = Path(__file__).resolve().parents[2]
-COMPILE = [sys.executable, "-c", "from stream_app.cli import main; main()", "compile"]
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from stream_app.compiled import use_cache
+cache, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+print(use_cache(cache, **{**options, "prepared": options.get("prepared") and Path(options["prepared"])}))
+import numpy as np
+from core.compiled import keep
+keep((np.empty(0),))
+"""
 
 
-def compile_kernels(cache: Path, **settings: str) -> str:
-    """Run ``nextclick compile`` into a cache; what it prints."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXTCLICK_")}
-    given = {f"NEXTCLICK_{name.upper()}": value for name, value in settings.items()}
+def compile_one(cache: Path, **options: str) -> tuple[Path, str]:
+    """Compile a kernel in a process of its own; the folder of this version, and what is said on stderr."""
     done = subprocess.run(
-        COMPILE,
-        env={**kept, "NEXTCLICK_CACHE_DIR": str(cache), **given},
+        [sys.executable, "-c", SCRIPT, str(cache), json.dumps(options)],
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    return Path(done.stdout.strip()), done.stderr
 
 
 def written(cache: Path) -> dict[str, tuple[int, int]]:
@@ -40,11 +48,16 @@ def written(cache: Path) -> dict[str, tuple[int, int]]:
     return {str(path.relative_to(cache)): (path.stat().st_ino, path.stat().st_size) for path in found}
 
 
+def sizes(cache: Path) -> dict[str, int]:
+    """The files of a cache with their lengths."""
+    return {name: size for name, (_, size) in written(cache).items()}
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A cache that was filled for every processor of this kind."""
     cache = tmp_path_factory.mktemp("prepared")
-    compile_kernels(cache, kernels_cpu="generic")
+    compile_one(cache, cpu="generic")
     return cache
 
 
@@ -55,62 +68,38 @@ def no_cache(monkeypatch):
         monkeypatch.setattr(f"numba.config.{name}", "")
 
 
-def test_every_kernel_is_compiled_into_the_folder_that_is_given(prepared):
-    """All that is marked as a kernel is there, so that none is left to compile when a click comes."""
-    names = {re.sub(r"-\d+\..*", "", Path(name).name) for name in written(prepared) if name.endswith(".nbc")}
-    marked = {
-        f"{path.stem}.{function}"
-        for path in (ROOT / "core").glob("*.py")
-        for function in re.findall(r"^@kernel\ndef (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    assert names == marked
-    assert "scoring_kernels.score_run" in names
-
-
-def test_what_is_compiled_is_found_again(prepared):
-    """A second run writes nothing."""
+def test_what_is_compiled_is_in_the_folder_that_is_given_and_found_again(prepared):
+    """Nothing is written beside the sources, and a second run writes nothing."""
     before = written(prepared)
-    compile_kernels(prepared, kernels_cpu="generic")
+    assert any("keep" in name and name.endswith(".nbc") for name in before)
+    compile_one(prepared, cpu="generic")
     assert written(prepared) == before
 
 
 def test_prepared_kernels_that_are_read_only_are_taken_over(prepared, tmp_path):
     """They are copied and not compiled, also when an image's layer has changed the times of all files."""
-    image = tmp_path / "image"
+    image, own = tmp_path / "image", tmp_path / "own"
     shutil.copytree(prepared, image)
     for path in (*image.rglob("*"), image):
         os.utime(path, (1, 1))
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = written(image)
     try:
-        compile_kernels(tmp_path / "own", prepared_dir=str(image), kernels_cpu="generic")
+        for _ in range(2):
+            compile_one(own, prepared=str(image), cpu="generic")
+            assert sizes(own) == sizes(prepared)
     finally:
         for path in (image, *image.rglob("*")):
             path.chmod(0o755)
     assert written(image) == before
-    own = written(tmp_path / "own")
-    assert {name: size for name, (_, size) in own.items()} == {
-        name: size for name, (_, size) in before.items()
-    }
-    assert (tmp_path / "own").stat().st_mode & 0o200
+    assert all(os.access(path, os.W_OK) and path.stat().st_mode & 0o200 for path in own.rglob("*"))
 
 
 def test_what_was_prepared_for_another_processor_is_said_and_compiled_here(prepared, tmp_path):
-    """It goes into the worker's own cache; one kernel shows it."""
-    script = (
-        "import sys; from pathlib import Path; from stream_app.compiled import use_cache\n"
-        "print(use_cache(Path(sys.argv[1]), prepared=Path(sys.argv[2])))\n"
-        "import numpy as np; from core.compiled import keep; keep((np.empty(0),))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path, prepared],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "for another processor?" in done.stderr
-    assert [Path(name).name for name in written(Path(done.stdout.strip())) if name.endswith(".nbc")]
+    """What this processor needs goes into the worker's own cache."""
+    folder, said = compile_one(tmp_path, prepared=str(prepared), cpu="native")
+    assert "for another processor?" in said
+    assert [name for name in written(folder) if name.endswith(".nbc")]
 
 
 def test_a_cache_that_cannot_be_written_says_which_setting_to_change(tmp_path, no_cache):
