@@ -14,6 +14,7 @@ from core.clicks import encode_click
 from core.errors import BadClickError, TopicError
 from stream_app.columns import Columns, click_of
 from stream_app.kafka import broker_errors, describe_topics, new_producer, start
+from stream_app.newest_click import newest_click_ms
 from stream_app.rows import BadLine
 from stream_app.sender import CONFIRM_S, Sender, stop_producer
 
@@ -40,6 +41,7 @@ class ReplayReport:
 
     Attributes:
         sent: clicks confirmed by the broker; in a dry run, clicks that would be sent.
+        left_out: clicks older than what the topic had, which were not sent again.
         bad_lines: lines of the file that are no click.
         first_bad: the first :data:`MAX_SHOWN_BAD_LINES` of them.
         likely_late: clicks that lie behind an earlier one of the file by more than ``grace_s``. A worker
@@ -53,6 +55,7 @@ class ReplayReport:
     """
 
     sent: int = 0
+    left_out: int = 0
     bad_lines: int = 0
     first_bad: list[BadLine] = field(default_factory=list)
     likely_late: int = 0
@@ -143,6 +146,18 @@ def clicks_to_send(
     report.position = table.size
 
 
+def from_time(
+    made: Iterable[tuple[Click, bytes] | None], begin_ms: int, report: ReplayReport
+) -> Iterator[tuple[Click, bytes] | None]:
+    """The same without the clicks before a time, milliseconds since 1970; they are counted."""
+    for one in made:
+        if one is not None and one[0].time_ms < begin_ms:
+            report.left_out += 1
+            yield None
+        else:
+            yield one
+
+
 def in_time_order(made: Iterable[tuple[Click, bytes] | None]) -> Iterator[tuple[Click, bytes] | None]:
     """The same, all read first and sorted by time, clicks of equal time in the file's order.
 
@@ -200,6 +215,7 @@ async def replay(
     speed: float = 1.0,
     limit: int | None = None,
     sort: bool = False,
+    resume: bool = False,
     on_progress: Callable[[ReplayReport], None] | None = None,
     confirm_s: float = CONFIRM_S,
 ) -> ReplayReport:
@@ -214,6 +230,7 @@ async def replay(
         speed: see :class:`Pace`.
         limit: clicks after which to end; None sends all.
         sort: read the file first and send it in the order of time.
+        resume: leave out the clicks that are older than the newest on the topic.
         on_progress: told how it stands about four times a second.
         confirm_s: seconds that the brokers may take to confirm a click.
 
@@ -224,6 +241,7 @@ async def replay(
     topic = settings.clicks_topic
     if (await describe_topics(settings, [topic]))[topic] is None:
         raise TopicError(f"topic {topic!r} does not exist; make it with `nextclick topics create`")
+    begin_ms = await newest_click_ms(settings) if resume else None
     producer = new_producer(settings, client_id="nextclick-replay", linger_ms=_LINGER_MS)
     await start(producer, settings)
     try:
@@ -237,6 +255,7 @@ async def replay(
                 pace=Pace(speed),
                 limit=limit,
                 sort=sort,
+                begin_ms=begin_ms,
                 on_progress=on_progress,
                 stop=stop,
             )
@@ -253,6 +272,7 @@ async def _send_all(
     pace: Pace,
     limit: int | None,
     sort: bool,
+    begin_ms: int | None,
     on_progress: Callable[[ReplayReport], None] | None,
     stop: asyncio.Event,
 ) -> ReplayReport:
@@ -268,6 +288,8 @@ async def _send_all(
 
     sent = 0
     to_send = clicks_to_send(table, columns, settings, report)
+    if begin_ms is not None:
+        to_send = from_time(to_send, begin_ms, report)
     for lines, made in enumerate(in_time_order(to_send) if sort else to_send, start=1):
         if lines % _LOOK_UP_EVERY == 0:
             await asyncio.sleep(0)

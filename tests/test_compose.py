@@ -1,4 +1,7 @@
-"""docker-compose.yml and what it builds and mounts, checked without a container engine."""
+"""docker-compose.yml and what it mounts, checked without a container engine.
+
+tests/integration/test_compose_services.py runs the commands of its services.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,256 +17,28 @@ import yaml
 
 from stream_app.kafka_jars import KAFKA_VERSION
 from stream_app.settings import ENV_PREFIX, Settings
-
-ROOT = Path(__file__).resolve().parents[1]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-SERVICES = COMPOSE["services"]
-DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+from tests.composed import command_of, composed, listeners, ours, services, settings_of, workers
+from tests.dockerfile import ROOT, last, stages
 
 #: An image with a tag that names one version: a number with two dots at least.
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
-CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
-every_service = pytest.mark.parametrize("name", SERVICES)
+#: The services that others made cannot run with a read-only root, with the reason.
+WRITES_INTO_ITSELF = {"broker": "writes its configuration into its own folders when it starts"}
 
-
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions in order: the word in capitals, and what follows, on one line."""
-    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
-    return [(word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+every_service = pytest.mark.parametrize("name", services())
 
 
-def last(word: str) -> str:
-    """What follows the last of these instructions, the one that counts."""
-    return [rest for instruction, rest in instructions() if instruction == word][-1]
+def binds(name: str) -> dict[str, Path]:
+    """Where a service has what of the repository."""
+    mounts = services()[name].get("volumes", [])
+    return {mount["target"]: Path(mount["source"]) for mount in mounts if mount["type"] == "bind"}
 
 
-def image_settings() -> dict[str, str]:
-    """The NEXTCLICK_ variables that the image sets."""
-    pairs = re.findall(r"(\w+)=(\S+)", " ".join(rest for word, rest in instructions() if word == "ENV"))
-    return {name: value for name, value in pairs if name.startswith(ENV_PREFIX)}
-
-
-def our_services() -> dict[str, dict]:
-    """The services that run nextclick."""
-    return {name: service for name, service in SERVICES.items() if "build" in service}
-
-
-def our_settings(service: dict) -> dict[str, str]:
-    """The NEXTCLICK_ variables that a service has, the image's included."""
-    given = {
-        key: value for key, value in service.get("environment", {}).items() if key.startswith(ENV_PREFIX)
-    }
-    return {**image_settings(), **given}
-
-
-@every_service
-def test_an_image_is_of_one_version_or_built_here(name):
-    """Every service names an image with a full version, or a build whose Dockerfile exists."""
-    service = SERVICES[name]
-    if "build" in service:
-        context = ROOT / service["build"]["context"]
-        assert (context / service["build"]["dockerfile"]).is_file()
-    else:
-        assert PINNED.fullmatch(service["image"])
-    assert "latest" not in service.get("image", "")
-
-
-@every_service
-def test_a_port_is_published_on_the_loopback_only(name):
-    """What a service publishes is reached from this machine alone."""
-    ports = SERVICES[name].get("ports", [])
-    assert [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)] == []
-
-
-def test_no_port_of_the_host_is_published_twice():
-    """Two services do not ask for the same port."""
-    ports = [port.split(":")[1] for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == len(set(ports))
-
-
-@every_service
-def test_what_a_service_depends_on_exists_and_can_be_in_that_state(name):
-    """A dependency is a service; one that has to be healthy has a health check, one that ends may end."""
-    for other, wanted in SERVICES[name].get("depends_on", {}).items():
-        assert other in SERVICES
-        assert wanted["condition"] in CONDITIONS
-        if wanted["condition"] == "service_healthy":
-            assert SERVICES[other]["healthcheck"]["test"][0] == "CMD"
-        if wanted["condition"] == "service_completed_successfully":
-            assert SERVICES[other].get("restart", "no") in {"no", "on-failure"}
-
-
-@every_service
-def test_what_is_mounted_is_a_volume_of_the_file_or_a_file_of_the_repository(name):
-    """A mount from the repository exists and is read-only; any other is a volume that is declared."""
-    for mount in SERVICES[name].get("volumes", []):
-        source, _, rest = mount.partition(":")
-        if source.startswith("."):
-            assert (ROOT / source).exists()
-            assert rest.endswith(":ro")
-        else:
-            assert source in COMPOSE["volumes"]
-
-
-def test_every_volume_is_used():
-    """No volume is declared for nothing."""
-    used = {mount.partition(":")[0] for service in SERVICES.values() for mount in service.get("volumes", [])}
-    assert set(COMPOSE["volumes"]) <= used
-
-
-@every_service
-def test_a_variable_has_text_for_a_value(name):
-    """No value is a bare yes, no or number, which YAML would change on the way."""
-    values = SERVICES[name].get("environment", {}).values()
-    assert [value for value in values if not isinstance(value, str)] == []
-
-
-@pytest.mark.parametrize("name", our_services())
-def test_a_variable_of_ours_is_a_setting_with_a_value_that_it_takes(name):
-    """The command reads its settings with the variables of the image and of the service."""
-    given = our_settings(SERVICES[name])
-    assert {key[len(ENV_PREFIX) :].lower() for key in given} <= set(Settings.model_fields)
-    printed = run_nextclick("worker", "--print-settings", environment=given)
-    settings = json.loads(printed)
-    assert settings["bootstrap_servers"] == given["NEXTCLICK_BOOTSTRAP_SERVERS"]
-
-
-@pytest.mark.parametrize("name", our_services())
-def test_a_command_of_ours_exists(name):
-    """Each service's command is one of nextclick's, whole: its help is printed and names it."""
-    assert json.loads(last("ENTRYPOINT")) == ["nextclick"]
-    command = SERVICES[name].get("command", json.loads(last("CMD")))
-    assert " ".join(command) in run_nextclick(*command, "--help")
-
-
-def test_the_command_of_the_image_exists():
-    """What the image runs when it is told nothing is a command of nextclick."""
-    assert "worker" in run_nextclick(*json.loads(last("CMD")), "--help")
-
-
-def test_ours_find_the_broker_where_it_listens():
-    """bootstrap_servers is a listener that the broker advertises inside the network."""
-    advertised = listeners("KAFKA_ADVERTISED_LISTENERS")
-    for service in our_services().values():
-        assert our_settings(service)["NEXTCLICK_BOOTSTRAP_SERVERS"] in advertised.values()
-
-
-def test_a_client_on_the_host_finds_the_broker_at_the_port_that_is_published():
-    """The listener for outside is advertised as the loopback address that the compose file publishes."""
-    (published,) = SERVICES["broker"]["ports"]
-    host, outside, inside = published.split(":")
-    assert listeners("KAFKA_ADVERTISED_LISTENERS")["OUTSIDE"] == f"{host}:{outside}"
-    assert listeners("KAFKA_LISTENERS")["OUTSIDE"] == f":{inside}"
-    assert Settings.model_fields["bootstrap_servers"].default == f"{host}:{outside}"
-
-
-def test_the_broker_is_of_the_version_that_the_tests_run():
-    """The image's Kafka is the one of `nextclick kafka`, so that what is tested is what is composed."""
-    assert SERVICES["broker"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
-
-
-def test_prometheus_scrapes_the_worker_at_its_port():
-    """The target of the mounted configuration is the worker's service and metrics port."""
-    (mount,) = (m for m in SERVICES["prometheus"]["volumes"] if m.startswith("."))
-    config = yaml.safe_load((ROOT / mount.partition(":")[0]).read_text(encoding="utf-8"))
-    worker = our_settings(SERVICES["worker"])
-    targets = [
-        target for job in config["scrape_configs"] for s in job["static_configs"] for target in s["targets"]
-    ]
-    assert targets == [f"worker:{worker['NEXTCLICK_METRICS_PORT']}"]
-    assert worker["NEXTCLICK_METRICS_HOST"] == "0.0.0.0"  # noqa: S104 - inside the container's network
-
-
-def test_the_worker_is_given_longer_to_stop_than_it_takes():
-    """A worker stops in under 10 s; the engine waits longer before it kills."""
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > 10
-
-
-def test_the_state_of_the_worker_is_on_its_volume():
-    """RocksDB and the compiled kernels outlive the container."""
-    (mount,) = SERVICES["worker"]["volumes"]
-    folder = mount.split(":")[1]
-    for variable in ("NEXTCLICK_DATA_DIR", "NEXTCLICK_CACHE_DIR"):
-        assert Path(our_settings(SERVICES["worker"])[variable]).is_relative_to(folder)
-
-
-def test_the_image_is_of_one_version_slim_and_run_by_nobody_special():
-    """Both stages start from the same slim Python 3.11 by its full version, and the last is not root."""
-    bases = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
-    assert len(bases) == 2
-    assert len(set(bases)) == 1
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", bases[0])
-    assert last("USER") not in {"root", "0"}
-
-
-def test_the_image_starts_without_a_shell():
-    """SIGTERM reaches nextclick: the entry point and the command are lists."""
-    assert isinstance(json.loads(last("ENTRYPOINT")), list)
-    assert isinstance(json.loads(last("CMD")), list)
-
-
-def test_what_the_image_copies_is_there_and_reaches_the_builder():
-    """Every source of a COPY exists and is let through by .dockerignore."""
-    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    copied = [
-        source
-        for word, rest in instructions()
-        if word == "COPY" and not rest.startswith("--from")
-        for source in rest.split()[:-1]
-    ]
-    assert "requirements/worker.lock" in copied
-    for source in copied:
-        assert (ROOT / source).exists()
-        assert f"!{source}" in allowed
-
-
-def test_the_lock_of_the_image_has_what_builds_the_package():
-    """The package is built without isolation, so the build's own dependency is locked."""
-    assert re.search(
-        r"^hatchling==", (ROOT / "requirements/worker.lock").read_text(encoding="utf-8"), re.MULTILINE
-    )
-
-
-def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():
-    """The line of Python in the image ends with 0 while /metrics answers, and not after it is gone."""
-    _, _, command = last("HEALTHCHECK").partition("CMD ")
-    program, *arguments = json.loads(command)
-    assert program == "python"
-
-    class Metrics(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path == "/metrics" else 404)
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
-    environment = {**os.environ, "NEXTCLICK_METRICS_PORT": str(server.server_port)}
-
-    def check() -> int:
-        run = subprocess.run(
-            [sys.executable, *arguments], env=environment, capture_output=True, timeout=30, check=False
-        )
-        return run.returncode
-
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        assert check() == 0
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    assert check() != 0
-
-
-def listeners(variable: str) -> dict[str, str]:
-    """Name → host:port of the broker's listeners."""
-    pairs = SERVICES["broker"]["environment"][variable].split(",")
-    return dict(pair.split("://") for pair in pairs)
+def volumes(name: str) -> dict[str, str]:
+    """Where a service has which volume."""
+    mounts = services()[name].get("volumes", [])
+    return {mount["target"]: mount["source"] for mount in mounts if mount["type"] == "volume"}
 
 
 def run_nextclick(*command: str, environment: dict[str, str] | None = None) -> str:
@@ -281,3 +54,189 @@ def run_nextclick(*command: str, environment: dict[str, str] | None = None) -> s
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
+
+
+@every_service
+def test_an_image_is_of_one_version_or_built_here(name):
+    """Every service names an image with a full version, or a stage of the Dockerfile that exists."""
+    service = services()[name]
+    if "build" in service:
+        build = service["build"]
+        assert Path(build["context"], build["dockerfile"]).is_file()
+        assert build["target"] in stages()
+        assert service["image"].endswith(":local")
+    else:
+        assert PINNED.fullmatch(service["image"])
+
+
+def test_a_stage_has_one_name_as_an_image():
+    """What is built of one stage has one name, and another stage another."""
+    built = {(service["build"]["target"], service["image"]) for service in ours().values()}
+    assert len(built) == len({target for target, _ in built}) == len({image for _, image in built})
+
+
+def test_ports_are_published_on_the_loopback_only_and_once():
+    """What a service publishes is reached from this machine alone, and no two want the same port."""
+    ports = [port for service in services().values() for port in service.get("ports", [])]
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    published = [port["published"] for port in ports]
+    assert len(published) == len(set(published))
+
+
+@every_service
+def test_what_is_published_is_said_at_the_top_of_the_file(name):
+    """Whoever opens the file finds every address there."""
+    head = (ROOT / "docker-compose.yml").read_text(encoding="utf-8").split("\n\n")[0]
+    assert [port for port in services()[name].get("ports", []) if port["published"] not in head] == []
+
+
+@every_service
+def test_what_a_service_waits_for_can_be_in_that_state(name):
+    """One that has to be healthy has a health check, one that has to end may end."""
+    for other, wanted in services()[name].get("depends_on", {}).items():
+        service = services()[other]
+        if wanted["condition"] == "service_healthy":
+            assert service["healthcheck"]["test"][0] == "CMD"
+        else:
+            assert wanted["condition"] == "service_completed_successfully"
+            assert service["restart"] in {"no", "on-failure"}
+
+
+def test_they_start_one_after_the_other():
+    """The workers wait for the topics, these for the broker; clicks come when both workers answer."""
+    order = {name: set(service.get("depends_on", {})) for name, service in services().items()}
+    assert order["topics"] == {"broker"}
+    assert {name: order[name] for name in workers()} == {name: {"topics"} for name in workers()}
+    assert order["replayer"] == set(workers())
+
+
+@every_service
+def test_what_is_mounted_from_the_repository_is_there_and_read_only(name):
+    """A mount from the repository exists and cannot be written; each volume is declared."""
+    for mount in services()[name].get("volumes", []):
+        if mount["type"] == "bind":
+            assert mount["read_only"]
+            assert Path(mount["source"]).is_relative_to(ROOT)
+            assert Path(mount["source"]).exists()
+        else:
+            assert mount["source"] in composed()["volumes"]
+
+
+def test_every_volume_is_used_once():
+    """No volume is declared for nothing, and no two services write to the same."""
+    used = [volume for name in services() for volume in volumes(name).values()]
+    assert sorted(used) == sorted(composed()["volumes"])
+
+
+@every_service
+def test_a_service_is_bounded(name):
+    """Each has limits of memory, processor and processes."""
+    limits = services()[name]["deploy"]["resources"]["limits"]
+    assert limits["cpus"] > 0
+    assert int(limits["memory"]) >= 256 * 2**20
+    assert limits["pids"] > 0
+
+
+@every_service
+def test_a_service_may_do_no_more_than_it_must(name):
+    """No capabilities, no way to more rights, nothing written but volumes and /tmp."""
+    service = services()[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert service.get("read_only", False) is (name not in WRITES_INTO_ITSELF)
+    assert service.get("tmpfs", []) == ([] if name in WRITES_INTO_ITSELF else ["/tmp"])  # noqa: S108 - the container's
+
+
+@every_service
+def test_a_variable_has_text_for_a_value(name):
+    """In the file itself no value is a bare yes, no or number, which YAML would change on the way."""
+    file = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    values = (file["services"][name].get("environment") or {}).values()
+    assert [value for value in values if not isinstance(value, str)] == []
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_variable_of_ours_is_a_setting_with_a_value_that_it_takes(name):
+    """The command reads its settings with the variables of the image and of the service."""
+    given = settings_of(services()[name])
+    assert {key[len(ENV_PREFIX) :].lower() for key in given} <= set(Settings.model_fields)
+    printed = json.loads(run_nextclick("worker", "--print-settings", environment=given))
+    assert printed["bootstrap_servers"] == given["NEXTCLICK_BOOTSTRAP_SERVERS"]
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_command_of_ours_exists_with_its_options(name):
+    """Each service's command is one of nextclick's: its help names it and every option."""
+    service = services()[name]
+    assert last(service["build"]["target"], "ENTRYPOINT").command == ["nextclick"]
+    words = command_of(service)
+    names = [word for word in words if re.fullmatch(r"[a-z]+", word)]
+    said = run_nextclick(*names, "--help")
+    assert " ".join(names) in said
+    assert [word for word in words if word.startswith("--") and word not in said] == []
+
+
+def test_ours_find_the_broker_where_it_listens():
+    """bootstrap_servers is a listener that the broker advertises inside the network."""
+    advertised = listeners("KAFKA_ADVERTISED_LISTENERS")
+    for service in ours().values():
+        assert settings_of(service)["NEXTCLICK_BOOTSTRAP_SERVERS"] in advertised.values()
+
+
+def test_a_client_on_the_host_finds_the_broker_at_the_port_that_is_published():
+    """The listener for outside is advertised as the loopback address that the compose file publishes."""
+    (port,) = services()["broker"]["ports"]
+    outside = f"{port['host_ip']}:{port['published']}"
+    assert listeners("KAFKA_ADVERTISED_LISTENERS")["OUTSIDE"] == outside
+    assert listeners("KAFKA_LISTENERS")["OUTSIDE"] == f":{port['target']}"
+    assert Settings.model_fields["bootstrap_servers"].default == outside
+
+
+def test_the_broker_is_of_the_version_that_the_tests_run_and_fits_its_memory():
+    """The image's Kafka is the one of `nextclick kafka`; its heap is half of what it may take at most."""
+    broker = services()["broker"]
+    assert broker["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    (heap,) = re.findall(r"-Xmx(\d+)m", broker["environment"]["KAFKA_HEAP_OPTS"])
+    assert int(heap) * 2**20 <= int(broker["deploy"]["resources"]["limits"]["memory"]) / 2
+
+
+def test_two_workers_share_the_work_and_keep_their_state_apart():
+    """There are two, alike but for ports; each has RocksDB and kernels on a volume of its own."""
+    assert len(workers()) == 2 <= Settings.model_fields["partitions"].default
+    alike = [
+        {key: value for key, value in worker.items() if key not in {"ports", "volumes"}}
+        for worker in workers().values()
+    ]
+    assert alike[0] == alike[1]
+    for name, worker in workers().items():
+        (folder,) = volumes(name)
+        for variable in ("NEXTCLICK_DATA_DIR", "NEXTCLICK_CACHE_DIR"):
+            assert Path(settings_of(worker)[variable]).is_relative_to(folder)
+
+
+def test_a_worker_is_given_longer_to_stop_than_it_takes():
+    """A worker stops in under 10 s; the engine waits longer before it kills."""
+    for worker in workers().values():
+        assert int(worker["stop_grace_period"].removesuffix("s")) > 10
+
+
+def test_prometheus_scrapes_every_worker_at_its_port():
+    """The targets of the mounted configuration are the workers; all of its rule files are mounted."""
+    folder = binds("prometheus")["/etc/prometheus"]
+    config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
+    targets = [
+        target for job in config["scrape_configs"] for s in job["static_configs"] for target in s["targets"]
+    ]
+    given = {name: settings_of(worker) for name, worker in workers().items()}
+    assert targets == [f"{name}:{one['NEXTCLICK_METRICS_PORT']}" for name, one in given.items()]
+    assert {one["NEXTCLICK_METRICS_HOST"] for one in given.values()} == {"0.0.0.0"}  # noqa: S104 - inside the container's network
+    assert all(list(folder.glob(pattern)) for pattern in config["rule_files"])
+
+
+@pytest.mark.parametrize("name", ["prometheus"])
+def test_a_check_of_health_asks_where_the_service_listens(name):
+    """The port in the check is the one that is published."""
+    service = services()[name]
+    (port,) = service["ports"]
+    assert service["healthcheck"]["test"][-1].startswith(f"http://127.0.0.1:{port['target']}/")

@@ -47,6 +47,10 @@ For example:
   nextclick demo --broker kafka
 
   nextclick demo --broker 127.0.0.1:9092
+
+The purchases as a file, to replay, to evaluate methods on, to tune with:
+
+  nextclick demo --write purchases.csv.gz
 """
 
 
@@ -93,10 +97,17 @@ def demo(
     ] = "session",
     headless: Annotated[bool, typer.Option("--headless", help="no view; progress on stderr")] = False,
     json: Annotated[bool, typer.Option("--json", help="print the summary as one JSON object")] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="stream nothing, write the purchases to this .csv or .csv.gz", metavar="FILE"),
+    ] = None,
     capture: Annotated[Path | None, typer.Option(help="write the last picture as SVG", hidden=True)] = None,
 ) -> None:
     """Read the options, run, and print the summary."""
     pace, where = _speed(speed), _broker(broker)
+    if write is not None:
+        _write(write, clicks)
+        return
     settings = load_settings()
     from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
@@ -117,6 +128,14 @@ def demo(
     _print(report, as_json=json)
     if report.stopped and clicks is not None:
         raise typer.Exit(EXIT_STOPPED)
+
+
+def _write(file: Path, most: int | None) -> None:
+    from stream_app.demo.purchases import clicks, read_purchases  # noqa: PLC0415 -- Parquet, for this alone
+    from stream_app.demo.recording import write_recording  # noqa: PLC0415 -- the same
+
+    written = write_recording(clicks(read_purchases()), file, most)
+    typer.echo(f"{written:,} clicks written to {file}")
 
 
 class _Progress:

@@ -48,6 +48,11 @@ A day in an hour; as fast as it goes:
 
   nextclick replay clicks.csv.gz --speed max --sort
 
+Go on after an interruption, with the newest click that the topic has; what has that very time is sent \
+again, and counts once where clicks have an id:
+
+  nextclick replay clicks.csv.gz --speed 24 --resume
+
 Say which column is what; one is enough where the others are guessed:
 
   nextclick replay clicks.csv --visitor user_session
@@ -99,6 +104,9 @@ def replay_command(
     sort: Annotated[
         bool, typer.Option("--sort", help="read the file first and send it in the order of time")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="leave out what is older than the newest click on the topic")
+    ] = False,
     topic: Annotated[str | None, typer.Option(help="in place of the setting clicks_topic")] = None,
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="in place of the setting bootstrap_servers", metavar="HOST:PORT")
@@ -117,37 +125,39 @@ def replay_command(
             table.columns, visitor=visitor, item=item, time=time, id=click_id, action=action
         )
         _say_columns(table, chosen)
-        report = _run(settings, table, chosen, speed=times, limit=limit, sort=sort, dry=dry, quiet=as_json)
+        if dry:
+            report = _dry_run(settings, table, chosen, limit=limit, sort=sort, quiet=as_json)
+        else:
+            with ReplayProgress() as progress:
+                report = asyncio.run(
+                    replay(
+                        settings,
+                        table,
+                        chosen,
+                        speed=times,
+                        limit=limit,
+                        sort=sort,
+                        resume=resume,
+                        on_progress=progress.update,
+                    )
+                )
     _print_report(report, chosen, settings, dry=dry, as_json=as_json)
     if report.bad_lines and not report.sent and not report.stopped:
         raise typer.Exit(EXIT_NOTHING_READ)
 
 
-def _run(
-    settings: Settings,
-    table: Table,
-    columns: Columns,
-    *,
-    speed: float,
-    limit: int | None,
-    sort: bool,
-    dry: bool,
-    quiet: bool,
+def _dry_run(
+    settings: Settings, table: Table, columns: Columns, *, limit: int | None, sort: bool, quiet: bool
 ) -> ReplayReport:
-    if dry:
-        shown = 0
+    shown = 0
 
-        def show(click: Click, value: bytes) -> None:
-            nonlocal shown
-            shown += 1
-            if shown <= SHOWN_CLICKS and not quiet:
-                typer.echo(f"{click.visitor}\t{value.decode()}")
+    def show(click: Click, value: bytes) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= SHOWN_CLICKS and not quiet:
+            typer.echo(f"{click.visitor}\t{value.decode()}")
 
-        return dry_run(settings, table, columns, limit, show, sort=sort)
-    with ReplayProgress() as progress:
-        return asyncio.run(
-            replay(settings, table, columns, speed=speed, limit=limit, sort=sort, on_progress=progress.update)
-        )
+    return dry_run(settings, table, columns, limit, show, sort=sort)
 
 
 def _say_columns(table: Table, columns: Columns) -> None:
@@ -169,6 +179,8 @@ def _print_report(
     sent = "would be sent" if dry else "sent"
     rate = "" if dry else f" in {report.seconds:.1f} s, {report.clicks_per_s:,.0f} a second"
     typer.echo(f"{report.sent:,} clicks {sent} to {settings.clicks_topic!r}{rate}")
+    if report.left_out:
+        typer.echo(f"{report.left_out:,} were left out: they are older than what the topic had")
     if report.first_time_ms is not None and report.last_time_ms is not None:
         typer.echo(f"recorded from {_iso(report.first_time_ms)} to {_iso(report.last_time_ms)}")
     if report.stopped:
@@ -195,6 +207,7 @@ def report_as_json(
         "dry_run": dry,
         "columns": str(columns),
         "sent": report.sent,
+        "left_out": report.left_out,
         "bad_lines": report.bad_lines,
         "first_bad": [{"line": bad.line, "reason": bad.reason} for bad in report.first_bad],
         "likely_late": report.likely_late,

