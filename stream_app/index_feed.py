@@ -52,7 +52,6 @@ class IndexFeed:
         self._caught_up = asyncio.Event()
         self._begin = self._end_at_start = 0
         self._mark = ""
-        self._unreadable = 0
         self.index = SessionIndex(settings.index_sessions)
         self.offset = 0
         self.guard = IndexGuard()
@@ -155,7 +154,9 @@ class IndexFeed:
             self._caught_up.set()
             if self.offset - self._begin >= MANY_AT_START:
                 self._snapshots.hurry()
-            logger.info("the index has caught up: %d sessions", self.index.sessions)
+            sessions = self.index.sessions
+            told = {"offset": self.offset, "sessions": sessions}
+            logger.info("the index has caught up: %d sessions", sessions, extra=told)
 
     def _take_in(self, records: list[Any]) -> None:
         if records[0].offset < self.offset:
@@ -170,9 +171,12 @@ class IndexFeed:
 
     def _note_unreadable(self, record: Any, error: Exception) -> None:
         self._telemetry.unreadable.inc()
-        self._unreadable += 1
-        if self._unreadable <= 10:  # noqa: PLR2004 -- the count goes on, the log does not
-            logger.warning("record %d of the sessions topic is no session: %s", record.offset, error)
+        logger.warning(
+            "record %d of the sessions topic is no session: %s",
+            record.offset,
+            error,
+            extra={"topic": self._settings.sessions_topic, "offset": record.offset},
+        )
 
 
 def sessions_of(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,9 @@ from aiokafka.errors import (
     for_code,
 )
 
-from core.errors import BrokerError, SettingsError, TopicError
+from core.errors import BrokerError, TopicError
+from stream_app.kafka_diagnosis import why_not
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -62,34 +63,6 @@ class TopicShape:
     partitions: int
     replication: int = 1
     configs: Mapping[str, str] | None = field(default_factory=dict)
-
-
-def servers(settings: Settings) -> list[str]:
-    """The bootstrap servers as a list of ``host:port``."""
-    return [part.strip() for part in settings.bootstrap_servers.split(",") if part.strip()]
-
-
-def client_options(settings: Settings) -> dict[str, Any]:
-    """The options that every aiokafka client shares: where, and how to speak.
-
-    Raises:
-        SettingsError: ``ssl_ca_file`` cannot be read.
-    """
-    options: dict[str, Any] = {
-        "bootstrap_servers": servers(settings),
-        "security_protocol": settings.security_protocol,
-    }
-    if settings.security_protocol.startswith("SASL"):
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
-    if settings.security_protocol.endswith("SSL"):
-        try:
-            options["ssl_context"] = ssl.create_default_context(cafile=settings.ssl_ca_file)
-        except OSError as error:  # ssl.SSLError is one
-            message = f"ssl_ca_file: {settings.ssl_ca_file} is not a readable PEM file: {error}"
-            raise SettingsError(message) from None
-    return options
 
 
 def new_producer(
@@ -210,9 +183,8 @@ async def start(client: AIOKafkaConsumer | AIOKafkaProducer, settings: Settings)
         BrokerError: no broker answers.
     """
     try:
-        with broker_errors(settings):
-            async with asyncio.timeout(CONTACT_S):
-                await client.start()
+        async with first_contact(settings):
+            await client.start()
     except BaseException:
         await client.stop()
         raise
@@ -308,12 +280,30 @@ async def _describe_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dic
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(client_id="nextclick", request_timeout_ms=8000, **client_options(settings))
     try:
+        async with first_contact(settings):
+            await admin.start()
         with broker_errors(settings):
             async with asyncio.timeout(CONTACT_S):
-                await admin.start()
                 yield admin
     finally:
         await admin.close()
+
+
+@asynccontextmanager
+async def first_contact(settings: Settings) -> AsyncIterator[None]:
+    """Bound a first contact by :data:`CONTACT_S`, and say why it failed.
+
+    Raises:
+        BrokerError: no broker answers, or not to these settings.
+    """
+    try:
+        with broker_errors(settings):
+            async with asyncio.timeout(CONTACT_S):
+                yield
+    except BrokerError as error:
+        if error.__cause__ is None and (said := await why_not(settings)):
+            raise BrokerError(said) from None
+        raise
 
 
 @contextmanager
@@ -328,15 +318,9 @@ def broker_errors(settings: Settings) -> Iterator[None]:
         KafkaTimeoutError,
         NodeNotReadyError,
     ):  # TimeoutError is an OSError
-        # aiokafka does not tell a refused password from a refused connection when it starts.
-        secure = (
-            ""
-            if settings.security_protocol == "PLAINTEXT"
-            else f", and check security_protocol ({settings.security_protocol}), sasl_… and ssl_ca_file"
-        )
         raise BrokerError(
             f"no Kafka answers at {where}; start one with `nextclick kafka` "
-            f"or set NEXTCLICK_BOOTSTRAP_SERVERS{secure}"
+            "or set NEXTCLICK_BOOTSTRAP_SERVERS"
         ) from None
     except KafkaError as error:
         raise BrokerError(f"Kafka at {where} answers with an error: {error}") from error

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from core.errors import BrokerError, TopicError
-from stream_app.kafka import CONTACT_S, broker_errors, client_options, start
+from stream_app.kafka import CONTACT_S, broker_errors, start
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 
 

@@ -89,4 +89,5 @@ class Placement:
             partition,
             offset,
             done,
+            extra={"partition": partition, "offset": offset},
         )

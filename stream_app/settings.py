@@ -46,8 +46,9 @@ OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
 OWN = frozenset(
     {
         *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
-        *("ssl_ca_file", "data_dir", "cache_dir", "prepared_dir", "kernels_cpu"),
-        *("metrics_host", "metrics_port", "http_token", "log_level"),
+        *("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password", "http_token"),
+        *("data_dir", "cache_dir", "prepared_dir", "kernels_cpu"),
+        *("metrics_host", "metrics_port", "log_level", "log_format"),
     }
 )
 
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
     ssl_ca_file: Path | None = Field(
         None, description="PEM file of the authority that signed the brokers' certificates; else the system's"
     )
+    ssl_cert_file: Path | None = Field(
+        None, description="PEM file of this client's certificate, where the brokers want one"
+    )
+    ssl_key_file: Path | None = Field(None, description="PEM file of its key; else it is in `ssl_cert_file`")
+    ssl_key_password: SecretStr = Field(SecretStr(""), description="of that key; never printed or logged")
     session_timeout_s: Annotated[float, Field(ge=6, le=300)] = Field(
         10.0, description="a worker that is silent for so long loses its partitions, seconds"
     )
@@ -212,6 +218,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least level that is logged"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`json`: one object a line, with `time`, `level`, `logger`, `message` and fields"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -232,11 +241,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _sasl_is_complete(self) -> Settings:
+    def _security_is_complete(self) -> Settings:
         if self.security_protocol.startswith("SASL") and not (
             self.sasl_username and self.sasl_password.get_secret_value()
         ):
             msg = "security_protocol is SASL, so sasl_username and sasl_password are needed"
+            raise ValueError(msg)
+        if self.ssl_key_file and not self.ssl_cert_file:
+            msg = "ssl_key_file is the key of ssl_cert_file, which is not set"
             raise ValueError(msg)
         return self
 

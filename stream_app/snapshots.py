@@ -81,7 +81,14 @@ class Snapshots:
                 continue
             self.offset = snapshot.offset
             self._note(path)
-            logger.info("%s: %d sessions, up to offset %d", path, snapshot.index.sessions, snapshot.offset)
+            sessions = snapshot.index.sessions
+            logger.info(
+                "snapshot read: %s, %d sessions, up to offset %d",
+                path,
+                sessions,
+                snapshot.offset,
+                extra={"path": str(path), "sessions": sessions, "offset": snapshot.offset},
+            )
             return snapshot
         return None
 
@@ -119,13 +126,20 @@ class Snapshots:
             with suppress(OSError):
                 path.with_name(path.name + ".part").unlink()  # what a full disk took of it
             self._telemetry.snapshot_failures.labels("write").inc()
-            logger.warning("no snapshot of the index was written to %s: %s", path, error)
+            told = {"path": str(path)}
+            logger.warning("no snapshot of the index was written to %s: %s", path, error, extra=told)
             return
         self._refused.clear()
         self.offset = offset
         self._telemetry.snapshot_seconds.set(time.monotonic() - began)
         self._note(path)
-        logger.info("%s: %d bytes, up to offset %d", path, size, offset)
+        logger.info(
+            "snapshot written: %s, %d bytes, up to offset %d",
+            path,
+            size,
+            offset,
+            extra={"path": str(path), "bytes": size, "offset": offset},
+        )
 
     def _files(self) -> list[Path]:
         """The snapshots that are there, oldest first."""
@@ -144,7 +158,7 @@ class Snapshots:
     def _refuse(self, path: Path, why: str) -> None:
         self._refused.add(path)
         self._telemetry.snapshot_failures.labels("read").inc()
-        logger.warning("%s; going on without it", why)
+        logger.warning("%s; going on without it", why, extra={"path": str(path)})
 
     def _note(self, path: Path) -> None:
         stat = path.stat()

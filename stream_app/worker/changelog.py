@@ -108,6 +108,7 @@ class Changelog:
             first,
             last,
             len(keys),
+            extra={"partition": self._partition, "offset": first, "records": count},
         )
         return keys
 

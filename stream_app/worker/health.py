@@ -17,7 +17,7 @@ import msgspec
 from core.errors import SettingsError
 from stream_app.index_feed import IndexFeed
 from stream_app.settings import Settings
-from stream_app.status import IndexStatus, PartitionStatus, Status
+from stream_app.status import IndexStatus, PartitionStatus, Reading, Status
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
 from stream_app.web import JSON, Answer, Web, page
@@ -105,9 +105,16 @@ class Health:
         self._recovery.begin()
         self._telemetry.rebalances.inc()
         if partitions:
-            logger.info("assigned: partitions %s", ", ".join(map(str, partitions)))
+            said = f"partitions {', '.join(map(str, partitions))}"
         else:
-            logger.info("assigned: no partition, there are more workers than partitions; this one stands by")
+            said = "no partition, there are more workers than partitions; this one stands by"
+        logger.info("assigned: %s", said, extra={"partitions": partitions})
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Note that a rebalance has begun, and which partitions are given back in it."""
+        if partitions:
+            said = ", ".join(map(str, partitions))
+            logger.info("rebalance: partitions %s are revoked", said, extra={"partitions": partitions})
 
     def recovered(self) -> None:
         """Note that the table is recovered."""
@@ -118,7 +125,10 @@ class Health:
         self._telemetry.recovery_seconds.set(seconds)
         self._recovery.look(0, time.monotonic())
         done = self._recovery.reading().done
-        logger.info("recovered in %.1f s%s", seconds, f": {done} changelog records" if done else "")
+        what = f": {done} changelog records" if done else ""
+        logger.info(
+            "recovered in %.1f s%s", seconds, what, extra={"seconds": round(seconds, 3), "records": done}
+        )
 
     def stopping(self) -> None:
         """Note that the worker stops; it is looked no more."""
@@ -139,10 +149,15 @@ class Health:
         before, self._waits_for = self._waits_for, self._see_what_it_waits_for()
         self._seen_at_s = now_s
         if not before and self._waits_for:
-            logger.warning("not ready: %s", "; ".join(self._waits_for))
+            why = "; ".join(self._waits_for)
+            logger.warning("not ready: %s", why, extra={"waits_for": self._waits_for})
         elif before and not self._waits_for:
             self._said_at_s = now_s
-            logger.info("ready, %.1f s after the start", now_s - self._began_s)
+            mine = [part.partition for part in self._parts]
+            seconds = round(now_s - self._began_s, 1)
+            logger.info(
+                "ready, %.1f s after the start", seconds, extra={"partitions": mine, "seconds": seconds}
+            )
         return not self._waits_for
 
     def waits_for(self) -> list[str]:
@@ -168,21 +183,21 @@ class Health:
 
     def _follow(self, now_s: float) -> None:
         """Note how far the recovery and the index are, and say it now and then."""
-        going_on = []
+        going_on: list[tuple[str, Reading]] = []
         if not self._feed.caught_up:
             self._indexing.look(self._feed.left_at_start, now_s)
-            going_on.append(sentence("reading the index, closed sessions", self._indexing.reading()))
+            going_on.append(("reading the index, closed sessions", self._indexing.reading()))
         elif self._indexing.reading().left != 0:
             self._indexing.look(0, now_s)
         if self._assigned_at_s is not None and not self.is_recovered:
             left = self._changelog_left()
             if left is not None:
                 self._recovery.look(left, now_s)
-            going_on.append(sentence("restoring the state, changelog records", self._recovery.reading()))
+            going_on.append(("restoring the state, changelog records", self._recovery.reading()))
         if going_on and now_s - self._said_at_s >= SAY_S:
             self._said_at_s = now_s
-            for said in going_on:
-                logger.info(said)
+            for what, reading in going_on:
+                logger.info("%s", sentence(what, reading), extra=msgspec.structs.asdict(reading))
 
     def _changelog_left(self) -> int | None:
         """Changelog records that are still to be restored; None while Faust does not know."""

@@ -43,11 +43,11 @@ class Liveness:
         #: When it was looked last; None before the first time: a start takes its time, compiling for one.
         self._looked_s: float | None = None
 
-    def look(self, partitions: Mapping[int, Progress], now_s: float) -> list[str]:
+    def look(self, partitions: Mapping[int, Progress], now_s: float) -> dict[int, str]:
         """Compare with the look before.
 
         Returns:
-            A sentence for each partition that is stalled since this look.
+            By partition, a sentence for each that is stalled since this look.
         """
         with self._lock:
             self._looked_s, self._waiting = now_s, None
@@ -62,7 +62,7 @@ class Liveness:
                         f"partition {partition} has finished nothing for {now_s - since_s:.0f} s: it is at "
                         f"offset {progress.finished} of {progress.end}, {progress.phase}"
                     )
-            return [said for partition, said in self._stalled.items() if partition not in before]
+            return {partition: said for partition, said in self._stalled.items() if partition not in before}
 
     def wait(self, why: str, now_s: float) -> float:
         """The worker waits for something outside; nothing is stalled meanwhile. For how many seconds now."""

@@ -39,6 +39,7 @@ from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
 from stream_app.worker.changelog import Changelog
+from stream_app.worker.dead_letter_log import DeadLetterLog
 from stream_app.worker.tables import VisitorTable, changes_of, visitor_of
 from stream_app.worker.waiting_runs import Run, WaitingRuns
 
@@ -64,6 +65,7 @@ class Tools(NamedTuple):
     answering: Answering
     placement: Placement
     telemetry: Telemetry
+    dead_letter_log: DeadLetterLog
 
 
 class PartitionProcessor:
@@ -130,7 +132,11 @@ class PartitionProcessor:
             while await self._work_once():
                 pass
         except Exception as error:
-            logger.exception("partition %d: a run failed and is not acknowledged", self._partition)
+            logger.exception(
+                "partition %d: a run failed and is not acknowledged",
+                self._partition,
+                extra={"partition": self._partition, "offset": self.done_until},
+            )
             await self._on_error(error)
 
     async def _note_all(self) -> None:
@@ -163,7 +169,11 @@ class PartitionProcessor:
             self.done_until = run.records[-1].offset + 1
             run.done()
         else:
-            logger.warning("partition %d went to another worker during a run", self._partition)
+            logger.warning(
+                "partition %d went to another worker during a run",
+                self._partition,
+                extra={"partition": self._partition, "offset": self.done_until},
+            )
             run.dropped()
 
     async def _apply_all(self, run: Run) -> bool:
@@ -190,6 +200,7 @@ class PartitionProcessor:
                     self._partition,
                     records[0].offset,
                     records[-1].offset,
+                    extra={"partition": self._partition, "offset": records[0].offset},
                 )
                 if not await self._apply_records([record_of(record) for record in records], run):
                     return False
@@ -306,6 +317,7 @@ class PartitionProcessor:
             telemetry.clicks.labels("bad").inc(bad)
         for letter in result.dead:
             telemetry.dead_letters.labels(letter.reason).inc()
+            self._tools.dead_letter_log.note(self._partition, letter.record.offset, letter.reason)
         for session in (*result.closed, *swept.closed):
             telemetry.closed.labels(session.cause).inc()
         telemetry.recommendations.inc(len(result.queries))

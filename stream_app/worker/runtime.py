@@ -18,6 +18,7 @@ from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
 from stream_app.worker.answering import Answering
+from stream_app.worker.dead_letter_log import DeadLetterLog
 from stream_app.worker.health import Health
 from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
@@ -64,6 +65,7 @@ class Runtime:
         self._samples = Samples(settings, self.telemetry, app, table, partitions)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
+        self._dead_letter_log = DeadLetterLog()
         self._liveness = Liveness(settings.stall_s, time.monotonic())
         self.health = Health(
             settings, self.telemetry, app, table, self._feed, self._processors, self._liveness
@@ -89,7 +91,14 @@ class Runtime:
         answering = Answering(scoring, self._feed, Judge(settings.exclude), self.telemetry)
         placement = Placement(settings, self._partitions, self.telemetry)
         self._tools = Tools(
-            settings, settings.window_rules(), self._table, outbox, answering, placement, self.telemetry
+            settings,
+            settings.window_rules(),
+            self._table,
+            outbox,
+            answering,
+            placement,
+            self.telemetry,
+            self._dead_letter_log,
         )
         self._tasks = [
             asyncio.create_task(self._tick(), name="tick"),
@@ -192,10 +201,11 @@ class Runtime:
         while True:
             await asyncio.sleep(LOOK_S)
             self._samples.take(self._processors)
-            for said in await self._look():
-                logger.error("stalled: %s", said)
+            self._dead_letter_log.say(time.monotonic())
+            for partition, said in (await self._look()).items():
+                logger.error("stalled: %s", said, extra={"partition": partition})
 
-    async def _look(self) -> list[str]:
+    async def _look(self) -> dict[int, str]:
         if not self._feed.caught_up:
             why = "for the index"
         elif not self.health.is_recovered:
@@ -206,8 +216,8 @@ class Runtime:
             why = "for the brokers"
         waited_s = self._liveness.wait(why, time.monotonic())
         if waited_s > self.settings.stall_s and waited_s % self.settings.stall_s < LOOK_S:
-            logger.warning("waiting %s for %.0f s", why, waited_s)
-        return []
+            logger.warning("waiting %s for %.0f s", why, waited_s, extra={"seconds": round(waited_s)})
+        return {}
 
     async def _progress(self) -> dict[int, Progress] | None:
         """Of the assigned partitions; None when the brokers do not answer."""

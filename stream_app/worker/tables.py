@@ -108,6 +108,8 @@ _DAMAGED: Final = ("Corruption", "Invalid argument", "No such file")
 class _Store(rocksdb.Store):
     """Faust's RocksDB, which begins anew where the files cannot be read: the changelog has everything."""
 
+    logger = logging.getLogger("faust.stores")  # of each step of the service, which is Faust's
+
     def _open_for_partition(self, partition: int) -> Any:
         try:
             return super()._open_for_partition(partition)
@@ -116,13 +118,20 @@ class _Store(rocksdb.Store):
             if not any(sign in str(error) for sign in _DAMAGED):
                 raise
             path = self.partition_path(partition)
-            logger.warning("%s cannot be opened and is made anew from the changelog: %s", path, error)
+            logger.warning(
+                "%s cannot be opened and is made anew from the changelog: %s",
+                path,
+                error,
+                extra={"partition": partition, "path": str(path)},
+            )
             shutil.rmtree(path, ignore_errors=True)
             return super()._open_for_partition(partition)
 
 
 class _Table(faust.Table[bytes, bytes]):
     """Faust's table, restored by the rules of :mod:`core.changelog`."""
+
+    logger = logging.getLogger("faust.tables")  # as above
 
     restore: Callable[[int, Sequence[Any], int], None]
 

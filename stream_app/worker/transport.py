@@ -57,6 +57,8 @@ class _Run:
 class _ConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
     """Faust's, with a shorter wait for a fetch, and the time of the last contact with the group."""
 
+    logger = logging.getLogger("faust.transport")  # of each step of the service, which is Faust's
+
     #: When the last answered heartbeat was sent, or partitions were assigned; seconds, monotonic.
     contact_at = 0.0
 
@@ -113,6 +115,7 @@ class Handed(NamedTuple):
 class PlainConsumer(faust_aiokafka.Consumer):
     """Faust's, which hands over a record at a time; asked in addition what the group says."""
 
+    logger = logging.getLogger("faust.transport")  # the same
     RebalanceListener = _Listener
     _thread: _ConsumerThread
 
@@ -260,7 +263,13 @@ class RunConsumer(PlainConsumer):
             await self._thread.seek_wait({tp: expected})
             return []
         if first > expected:
-            logger.warning("the log of %s has nothing from offset %d to %d", tp, expected, first - 1)
+            logger.warning(
+                "the log of %s has nothing from offset %d to %d",
+                tp,
+                expected,
+                first - 1,
+                extra={"topic": tp.topic, "partition": tp.partition, "offset": expected},
+            )
         return [record for record in batch if record.offset >= expected]
 
     def _run_message(self, tp: TP, run: list[Any]) -> ConsumerMessage:

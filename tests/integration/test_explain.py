@@ -15,7 +15,8 @@ from core.answers import encode_answer
 from core.clicks import Click
 from core.errors import ExplainError, TopicError
 from stream_app.explain import Explanation, explain
-from stream_app.kafka import client_options, open_producer
+from stream_app.kafka import open_producer
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from tests.worker_process import (
     create_topics,
     run_nextclick,
     send_clicks,
+    send_records,
     wait_done,
     wait_until,
 )
@@ -82,13 +85,18 @@ def look_until_ready(worker: WorkerProcess) -> Iterator[Seen]:
 
 async def fill_changelog(settings: Settings) -> None:
     """Write visitors' states to the changelog."""
-    states = (
+    states = [
         OutRecord(b"v%d" % n, encode_state(VisitorState(n, Session(f"0-{n}", (CLICK,), BEGIN_MS))))
         for n in range(VISITORS)
-    )
+    ]
+    await write_changelog(settings, states)
+
+
+async def write_changelog(settings: Settings, records: list[OutRecord]) -> None:
+    """Write records to the changelog's only partition."""
     outbox = await Outbox.open(settings)
     try:
-        await outbox.write(changelog_topic(settings), 0, states)
+        await outbox.write(changelog_topic(settings), 0, records)
     finally:
         await outbox.close()
 
@@ -104,6 +112,7 @@ def started(tmp_path_factory) -> Iterator[Started]:
             partitions=1,
             http_token=TOKEN,
             session_timeout_s=6,
+            log_format="json",
             close_idle=False,
         )
         create_topics(settings)
@@ -135,11 +144,12 @@ def test_a_worker_shows_its_partitions_and_its_index(started):
     settings, worker = started.settings, started.worker
     before = status_of(worker)
     send_clicks(settings, [Click("new", item, BEGIN_MS + at) for at, item in enumerate("abc")])
+    asyncio.run(send_records(settings, [(b"k", b"no click"), (b"k", b"none")]))
     wait_done(settings, [worker])
-    wait_until(lambda: status_of(worker).partitions[0].finished == 3, "3 clicks are finished", 60, [worker])
+    wait_until(lambda: status_of(worker).partitions[0].finished == 5, "all are finished", 60, [worker])
     status = status_of(worker)
     (partition,) = status.partitions
-    assert (partition.partition, partition.end, partition.lag) == (0, 3, 0)
+    assert (partition.partition, partition.end, partition.lag) == (0, 5, 0)
     assert partition.open_sessions == VISITORS + 1
     assert (status.ready, status.waits_for, status.live) == (True, [], True)
     wait_until(lambda: worker.live() == (200, "ok\n"), "its progress was looked at", 60, [worker])
@@ -167,7 +177,7 @@ def test_a_worker_without_partitions_stands_by(started):
         assert (done.returncode, "no partitions are assigned" in done.stdout) == (0, True), done.stderr
         assert second.terminate()[0] == 0
     wait_until(
-        lambda: status_of(started.worker).ready and bool(status_of(started.worker).partitions),
+        lambda: [part.phase for part in status_of(started.worker).partitions] == ["waiting for a run"],
         "the first has its partition again",
         60,
         [started.worker],
@@ -196,7 +206,7 @@ def test_nextclick_status(started):
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"ready +yes", done.stdout)
     assert f"fingerprint {settings.fingerprint()}" in done.stdout
-    assert re.search(r"^ *0 +3 +3 +0 +60,001 +waiting for a run", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^ *0 +5 +5 +0 ", done.stdout, re.MULTILINE), done.stdout
     url = f"http://127.0.0.1:{settings.metrics_port}/"
     done = run_nextclick(settings.model_copy(update={"metrics_port": 1}), "status", "--json", "--url", url)
     assert msgspec.json.decode(done.stdout, type=Status).ready
@@ -248,4 +258,54 @@ def test_without_brokers_a_worker_is_alive_and_not_ready(started):
     started.broker.start()
     worker.wait_ready()
     assert worker.ask("/ready")[0] == 200
+
+
+def test_every_line_is_json_and_an_event_has_its_fields(started):
+    """From the start through work, a rebalance and a dead broker to the stop: an object a line, no secret."""
+    worker = started.worker
     assert worker.terminate()[0] == 0
+    text = worker.log.read_text()
+    assert TOKEN not in text
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        assert datetime.fromisoformat(line["time"]).tzinfo is not None
+        assert line["level"] in {"INFO", "WARNING", "ERROR"}
+        assert line["logger"]
+        assert line["message"]
+
+    def said(beginning: str) -> list[dict]:
+        return [line for line in lines if line["message"].startswith(beginning)]
+
+    assert said("assigned: partitions 0")[0]["partitions"] == [0]
+    assert said("rebalance: ")[0]["partitions"] == [0]
+    assert said("recovered in")[0]["seconds"] > 0
+    assert said("ready, ")[0]["partitions"] == [0]
+    assert "the brokers have not answered" in said("not ready: ")[-1]["waits_for"][0]
+    (dead,) = said("dead letters: ")
+    assert (dead["reasons"], dead["partition"], dead["offset"]) == ({"not_json": 2}, 0, 4)
+    restoring = said("restoring the state")
+    assert all(line.keys() >= {"done", "left", "a_second", "seconds_left"} for line in restoring)
+    assert {line["logger"].partition(".")[0] for line in lines} >= {"stream_app", "aiokafka"}
+    assert len(lines) < 100
+
+
+def test_a_refusal_is_json_too(started):
+    """A worker that cannot start says why in one object, and ends with exit code 2."""
+    nowhere = started.settings.model_copy(update={"clicks_topic": "nowhere", "metrics_port": 0})
+    done = run_nextclick(nowhere, "worker")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["level"], "nowhere: expected" in line["message"]) == ("CRITICAL", True)
+
+
+def test_a_crash_is_json_too(started):
+    """A worker that ends by an error, a state of another version, logs objects to its end: exit code 1."""
+    settings = started.settings.model_copy(update={"group_id": "other"})
+    create_topics(settings)
+    asyncio.run(write_changelog(settings, [OutRecord(b"vx", b"\xff")]))
+    with WorkerProcess(settings, "crashing") as worker:
+        worker.start()
+        wait_until(lambda: not worker.running, "it has ended", 60)
+        assert worker.process.returncode == 1
+        lines = [json.loads(line) for line in worker.log.read_text().splitlines()]
+    assert any("holds a value of version 255" in line["message"] for line in lines)

@@ -15,7 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 from stream_app.index_feed import IndexFeed
-from stream_app.kafka import client_options, describe_topics
+from stream_app.kafka import describe_topics
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from tests.worker_process import (

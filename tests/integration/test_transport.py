@@ -21,7 +21,7 @@ from faust.types import Message
 
 from core.clicks import encode_click
 from core.step import Record
-from stream_app.kafka import client_options
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
 from stream_app.worker.app import new_app

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from core.clicks import Click
-from stream_app.kafka import client_options
+from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
 from tests.oracles.whole_log import BEGIN_MS, Expected, messy_clicks

@@ -9,15 +9,15 @@ def test_a_partition_with_input_that_finishes_nothing_is_stalled():
     """It is said once, with offset and phase, until it moves again; one without input is never stalled."""
     liveness = Liveness(60, 0)
     stuck, idle = Progress(5, 9, "scoring", more=True), Progress(7, 8, "", more=False)
-    assert liveness.look({0: stuck, 1: idle}, 0) == []
-    assert liveness.look({0: stuck, 1: idle}, 60) == []
+    assert liveness.look({0: stuck, 1: idle}, 0) == {}
+    assert liveness.look({0: stuck, 1: idle}, 60) == {}
     assert liveness.state(60) == (True, "ok")
-    (said,) = liveness.look({0: stuck, 1: idle}, 61)
-    assert said == "partition 0 has finished nothing for 61 s: it is at offset 5 of 9, scoring"
-    assert liveness.look({0: stuck, 1: idle}, 62) == []
+    said = liveness.look({0: stuck, 1: idle}, 61)
+    assert said[0] == "partition 0 has finished nothing for 61 s: it is at offset 5 of 9, scoring"
+    assert liveness.look({0: stuck, 1: idle}, 62) == {}
     assert liveness.stalled == 1
     assert liveness.state(62)[0] is False
-    assert liveness.look({0: stuck._replace(finished=6), 1: idle}, 63) == []
+    assert liveness.look({0: stuck._replace(finished=6), 1: idle}, 63) == {}
     assert (liveness.stalled, liveness.state(63)) == (0, (True, "ok"))
 
 
@@ -26,8 +26,8 @@ def test_input_after_a_quiet_time_is_no_stall():
     liveness = Liveness(60, 0)
     liveness.look({0: Progress(5, 5, "", more=False)}, 0)
     liveness.look({0: Progress(5, 5, "", more=False)}, 1000)
-    assert liveness.look({0: Progress(5, 6, "", more=True)}, 1001) == []
-    assert liveness.look({0: Progress(5, 6, "", more=True)}, 1060) == []
+    assert liveness.look({0: Progress(5, 6, "", more=True)}, 1001) == {}
+    assert liveness.look({0: Progress(5, 6, "", more=True)}, 1060) == {}
     assert len(liveness.look({0: Progress(5, 6, "", more=True)}, 1062)) == 1
 
 
@@ -39,7 +39,7 @@ def test_waiting_is_said_and_is_no_stall():
     assert liveness.wait("for the brokers", 95) == 45
     assert liveness.state(100) == (True, "waiting for the brokers for 50 s")
     assert liveness.wait("for the state", 101) == 0
-    assert liveness.look({0: Progress(5, 9, "", more=True)}, 120) == []
+    assert liveness.look({0: Progress(5, 9, "", more=True)}, 120) == {}
     assert len(liveness.look({0: Progress(5, 9, "", more=True)}, 162)) == 1
 
 
