@@ -80,8 +80,9 @@ format: $(VENV)/.dev     ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.dev       ## Write the tables of docs/ anew from the code
+docs: $(VENV)/.dev       ## Write the tables of docs/ and the dashboards anew from the code
 	$(BIN)/python -m stream_app.docs
+	$(BIN)/python -m deploy.grafana
 
 lock: $(BIN)/python      ## Make the lock files anew from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
