@@ -74,6 +74,16 @@ class _WireClick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     action: str | None = None
 
 
+class Forget(msgspec.Struct, frozen=True, gc=False):
+    """A request to forget a visitor; it stands in the log among the clicks.
+
+    Args:
+        visitor: who; 1 to :data:`MAX_NAME_BYTES` bytes of UTF-8.
+    """
+
+    visitor: str
+
+
 _decoder = msgspec.json.Decoder(_WireClick)
 _encoder = msgspec.json.Encoder()
 
@@ -116,6 +126,22 @@ def parse_click(value: bytes | None, max_bytes: int) -> Click:
     if len(value) > MAX_ACTION_BYTES:  # a short record has no long name
         _refuse_long_names(wire)
     return Click(wire.visitor, wire.item, parse_time_ms(wire.time), wire.id or None, wire.action or None)
+
+
+def parse_forget(key: bytes | None) -> Forget:
+    """Read the key of a record that asks to forget its visitor.
+
+    Raises:
+        BadClickError: with one of :data:`BAD_REASONS` and a sentence for a person.
+    """
+    if not key:
+        raise BadClickError("empty_string", "a request to forget a visitor has the visitor for its key")
+    if len(key) > MAX_NAME_BYTES:
+        raise BadClickError("too_large", f"visitor has {len(key)} bytes, expected at most {MAX_NAME_BYTES}")
+    try:
+        return Forget(key.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadClickError("not_utf8", str(error)) from None
 
 
 def _refuse_long_names(wire: _WireClick) -> None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from core.identity import visitor_key
 from core.params import Exclude
 from core.step import Query
 
@@ -38,11 +39,11 @@ class Judge:
     def __init__(self, exclude: Exclude, most: int = 100_000) -> None:
         self._exclude = exclude
         self._most = most
-        self._last: OrderedDict[str, _Remembered] = OrderedDict()
+        self._last: OrderedDict[int, _Remembered] = OrderedDict()  # by visitor_key
 
     def judge(self, query: Query) -> Judgement | None:
         """Compare a click with the answer before it; None where there was none in the same session."""
-        last = self._last.get(query.visitor)
+        last = self._last.get(visitor_key(query.visitor))
         if last is None or last.session != query.session or query.outcome != "joined":
             return None
         return Judgement(
@@ -64,13 +65,14 @@ class Judge:
             "current": frozenset(query.items[-1:]),
             "session": frozenset(query.items),
         }[self._exclude]
-        self._last[query.visitor] = _Remembered(query.session, tuple(items[:CUTOFF]), popular, barred)
-        self._last.move_to_end(query.visitor)
+        visitor = visitor_key(query.visitor)
+        self._last[visitor] = _Remembered(query.session, tuple(items[:CUTOFF]), popular, barred)
+        self._last.move_to_end(visitor)
         if len(self._last) > self._most:
             self._last.popitem(last=False)
 
-    def forget(self, visitor: str) -> None:
-        """Drop what is remembered of a visitor."""
+    def forget(self, visitor: int) -> None:
+        """Drop what is remembered of a visitor, given by :func:`core.identity.visitor_key`."""
         self._last.pop(visitor, None)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from core.clicks import Click
+from core.clicks import Forget
+from core.errors import BadClickError
 from core.sessions import ClosedSession, WindowRules, close
 from core.step import DeadLetter, Parsed, PartitionState, Query, VisitorState, advance_run
 
@@ -20,7 +21,7 @@ class Follower:
             closed after the last click that it has and before the visitor's next one.
 
     Attributes:
-        last: what became of the visitor's last click.
+        last: what became of the visitor's last click; None, too, where the visitor was forgotten after it.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Follower:
             if is_mine:
                 # It is the first of the piece, and what is no click of a visitor may be dead behind it.
                 query = next((q for q in result.queries if q.visitor == self._visitor), None)
-                self.last = query or result.dead[0]
+                self.last = None if isinstance(piece[0].click, Forget) else query or result.dead[0]
 
     def _pieces(self, run: Sequence[Parsed]) -> Iterator[Sequence[Parsed]]:
         """The run cut before each click of the visitor."""
@@ -60,7 +61,7 @@ class Follower:
             yield run[begin:]
 
     def _is_mine(self, parsed: Parsed) -> bool:
-        return isinstance(parsed.click, Click) and parsed.click.visitor == self._visitor
+        return not isinstance(parsed.click, BadClickError) and parsed.click.visitor == self._visitor
 
     def _close_idle(self) -> None:
         session = self._state.session if self._state else None

@@ -26,6 +26,7 @@ from core.arrays import (
     new_arrays,
 )
 from core.errors import InvalidParameterError
+from core.forgetting import Forgotten, Memory
 from core.identity import identities, session_key, visitor_key
 from core.sessions import ClosedSession
 from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
@@ -74,6 +75,7 @@ class SessionIndex:
         self.ids: dict[str, int] = {}  # name -> item id
         self.max_items = max_items
         self.free_ids: list[int] = []  # ids that no name has; the last is given next
+        self.forgotten = Memory()
 
     @property
     def sessions(self) -> int:
@@ -126,8 +128,25 @@ class SessionIndex:
             + numbers
         )
 
+    def take(self, entries: Iterable[ClosedSession | Forgotten]) -> None:
+        """Take in what the sessions topic has, in its order: sessions, and visitors to forget.
+
+        Raises:
+            InvalidParameterError: as :meth:`add`.
+        """
+        batch: list[ClosedSession] = []
+        for entry in entries:
+            if isinstance(entry, ClosedSession):
+                if not self.forgotten.bars(entry):
+                    batch.append(entry)
+            elif self.forgotten.note(entry):
+                self.add(batch)
+                batch = []
+                self._remove(self._identity("", entry.key), all_of_visitor=True)
+        self.add(batch)
+
     def add(self, sessions: Iterable[ClosedSession]) -> int:
-        """Add closed sessions in their order.
+        """Add closed sessions in their order; :meth:`take` is for what may be forgotten.
 
         Overlong sessions, empty ones, ones of more than :data:`MAX_SESSION_CLICKS` clicks and ones that are
         held already (the same id of the same visitor) are left out.
@@ -155,7 +174,7 @@ class SessionIndex:
         Returns:
             Whether it was held.
         """
-        return self._remove(self._identity(session, visitor), all_of_visitor=False) > 0
+        return self._remove(self._identity(session, visitor_key(visitor)), all_of_visitor=False) > 0
 
     def remove_visitor(self, visitor: str) -> int:
         """Remove all sessions of a visitor, in time proportional to what is removed.
@@ -166,7 +185,7 @@ class SessionIndex:
         Returns:
             How many were removed: 0 for the empty name, which is nobody's.
         """
-        return self._remove(self._identity("", visitor), all_of_visitor=True) if visitor else 0
+        return self._remove(self._identity("", visitor_key(visitor)), all_of_visitor=True) if visitor else 0
 
     def count_clicks(self) -> None:
         """Count the clicks on each item from now on; a scorer that weighs by them asks for it.
@@ -188,8 +207,8 @@ class SessionIndex:
         self.names, self.free_ids, free = list(names), list(free_ids), set(free_ids)
         self.ids = {name: item for item, name in enumerate(self.names) if item not in free}
 
-    def _identity(self, session: str, visitor: str) -> np.uint64:
-        keys = np.array([session_key(session)], np.int64), np.array([visitor_key(visitor)], np.uint64)
+    def _identity(self, session: str, visitor: int) -> np.uint64:
+        keys = np.array([session_key(session)], np.int64), np.array([visitor], np.uint64)
         return np.uint64(identities(*keys)[0])
 
     def _remove(self, key: np.uint64, *, all_of_visitor: bool) -> int:

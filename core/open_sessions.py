@@ -16,7 +16,8 @@ class OpenSessions:
 
     def __init__(self) -> None:
         self._last_ms: dict[str, int] = {}
-        # At most a few entries a visitor; one may be older than the visitor's last click, or outlive it.
+        # At most a few entries a visitor; one may be of another time than the visitor's last click, or
+        # outlive it, but there is always one that is not later.
         self._by_time: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
@@ -26,13 +27,17 @@ class OpenSessions:
         return iter(self._last_ms)
 
     def note(self, visitor: str, last_ms: int | None) -> None:
-        """A visitor's session has its last click at ``last_ms``; None: it has none open."""
+        """A visitor's session has its last click at ``last_ms``; None: it has none open.
+
+        A time that is earlier than before says that the session was ended and waits for its deletion.
+        """
         if last_ms is None:
             self._last_ms.pop(visitor, None)
             if not self._last_ms:
                 self._by_time.clear()
             return
-        if visitor not in self._last_ms:
+        known_ms = self._last_ms.get(visitor)
+        if known_ms is None or last_ms < known_ms:
             heapq.heappush(self._by_time, (last_ms, visitor))
         self._last_ms[visitor] = last_ms
 
@@ -41,12 +46,12 @@ class OpenSessions:
 
         They stay noted until :meth:`note` says otherwise, and are not given again.
         """
-        found: list[str] = []
+        found: dict[str, None] = {}
         while self._by_time and len(found) < most and is_over_at(self._by_time[0][0], watermark_ms, rules):
             entry_ms, visitor = heapq.heappop(self._by_time)
             last_ms = self._last_ms.get(visitor)
             if last_ms is not None and last_ms > entry_ms:
                 heapq.heappush(self._by_time, (last_ms, visitor))
-            elif last_ms is not None and visitor not in found[-1:]:
-                found.append(visitor)
-        return list(dict.fromkeys(found))
+            elif last_ms is not None:
+                found[visitor] = None
+        return list(found)

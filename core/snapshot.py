@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from core.arrays import ARENA_TOP, NEXT, POOL_BASE, POOL_TAIL, IndexArrays, buffer_of, packed, packed_buffer
 from core.errors import StateError
+from core.forgetting import Memory
 from core.index import SessionIndex
 
 #: Changes whenever what is written here, or what the arrays mean, changes.
-FORMAT: Final = 2
+#: Format 2 did not know of visitors that are forgotten, so its writer may have passed over one.
+FORMAT: Final = 3
 
 _PACKED: Final = ("key_table", "pool", "arena")
 _BY_SLOT: Final = ("session_key", "session_end")
@@ -37,6 +39,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_items: of the index.
         sizes: how many entries each array has, in use or not, in the order of ``IndexArrays``.
         used: bytes of each buffer, in the order of :func:`buffers_of`.
+        forgotten: as :class:`core.forgetting.Memory` gives them.
     """
 
     offset: int
@@ -46,6 +49,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_items: int
     sizes: list[int]
     used: list[int]
+    forgotten: list[tuple[int, int, int, int]]
 
 
 class Restoring:
@@ -83,6 +87,7 @@ class Restoring:
         ends = accumulate(self._lengths.view(np.uint32).tolist(), initial=0)
         names = [text[begin:end] for begin, end in pairwise(ends)]
         self._index.restore_names(names, self._free_ids.view(np.int32).tolist())
+        self._index.forgotten = Memory(self.header.forgotten)
         return self._index
 
 
@@ -97,6 +102,7 @@ def header_of(index: SessionIndex, offset: int, parameters: Mapping[str, Any], m
             max_items=index.max_items,
             sizes=[len(array) for array in index.arrays],
             used=[len(buffer) for buffer in buffers_of(index)],
+            forgotten=list(index.forgotten),
         )
     )
 

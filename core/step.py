@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from core.clicks import Click, parse_click
+from core.clicks import Click, Forget, parse_click, parse_forget
 from core.errors import BadClickError
+from core.forgetting import Forgotten
+from core.identity import visitor_key
 from core.sessions import (
     Advance,
     Cause,
@@ -38,6 +40,7 @@ class Record(NamedTuple):
         key: as it came.
         value: as it came.
         moved_from: ``partition-offset`` of the record that this one is a copy of; None: it is no copy.
+        forgets: it is no click, but asks to forget the visitor that is its key.
     """
 
     offset: int
@@ -45,13 +48,27 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     moved_from: str | None = None
+    forgets: bool = False
+
+
+#: As the last click of a visitor that has no session: over at any watermark.
+LONG_AGO_MS: Final = -(1 << 62)
 
 
 class VisitorState(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the table holds for a visitor: the offset last applied to it, and the open session."""
+    """What the table holds for a visitor: the offset last applied to it, and the open session.
+
+    Without a session the visitor was forgotten there; the next sweep deletes such a state. It takes the place
+    of the session for as long as a crash could lose the deletion.
+    """
 
     applied: int
-    session: Session
+    session: Session | None
+
+    @property
+    def last_ms(self) -> int:
+        """Time of the open session's last click."""
+        return self.session.last_ms if self.session else LONG_AGO_MS
 
 
 class PartitionState(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -65,7 +82,7 @@ class Parsed(NamedTuple):
     """A record and what it was read as."""
 
     record: Record
-    click: Click | BadClickError
+    click: Click | Forget | BadClickError
 
 
 class Query(NamedTuple):
@@ -99,7 +116,9 @@ class RunResult(NamedTuple):
         queries: clicks to answer, in log order.
         dead: records that are no clicks, late, or of the future, in log order.
         partition: the partition's state after the run.
-        outcomes: how many clicks had which outcome.
+        outcomes: how many records had which outcome.
+        forgotten: requests to forget a visitor, in log order. Of a visitor's sessions in ``closed`` they
+            concern those of earlier offsets, so it makes no difference which of the two is published first.
     """
 
     visitors: dict[str, VisitorState | None]
@@ -108,20 +127,29 @@ class RunResult(NamedTuple):
     dead: list[DeadLetter]
     partition: PartitionState
     outcomes: Counter[str]
+    forgotten: list[Forgotten]
+
+
+def nothing_done(partition: PartitionState) -> RunResult:
+    """A run that did nothing, to be added to."""
+    return RunResult({}, [], [], [], partition, Counter(), [])
 
 
 def parse_run(records: Iterable[Record], max_bytes: int) -> list[Parsed]:
-    """Read each record as a click; a bad one is kept with its error.
+    """Read each record as a click or a request to forget; a bad one is kept with its error.
 
     A copy whose click has no id gets one by what it is a copy of: a click that was copied twice is one click.
     """
     parsed = []
     for record in records:
-        click: Click | BadClickError
+        click: Click | Forget | BadClickError
         try:
-            click = parse_click(record.value, max_bytes)
-            if record.moved_from is not None and click.id is None:
-                click = msgspec.structs.replace(click, id=f"moved from {record.moved_from}")
+            if record.forgets:
+                click = parse_forget(record.key)
+            else:
+                click = parse_click(record.value, max_bytes)
+                if record.moved_from is not None and click.id is None:
+                    click = msgspec.structs.replace(click, id=f"moved from {record.moved_from}")
         except BadClickError as error:
             click = error
         parsed.append(Parsed(record, click))
@@ -130,7 +158,7 @@ def parse_run(records: Iterable[Record], max_bytes: int) -> list[Parsed]:
 
 def visitors_of(run: Iterable[Parsed]) -> set[str]:
     """The visitors whose state the run needs."""
-    return {parsed.click.visitor for parsed in run if isinstance(parsed.click, Click)}
+    return {parsed.click.visitor for parsed in run if not isinstance(parsed.click, BadClickError)}
 
 
 def advance_run(
@@ -147,6 +175,9 @@ def advance_run(
     over, swept or not) and holds it or an earlier click of its id; a click beyond ``max_clicks`` is not held,
     hence not answered again.
 
+    A request to forget ends the visitor's open session without closing it: it was over before, or it is
+    dropped. What comes after it is a new visitor's.
+
     Args:
         partition: the input partition.
         run: its records, by ascending offset.
@@ -155,8 +186,8 @@ def advance_run(
         rules: the window's parameters.
     """
     states = dict(visitors)
-    changed: dict[str, VisitorState | None] = {}
-    result = RunResult(changed, [], [], [], before, Counter())
+    result = nothing_done(before)
+    changed = result.visitors
     watermark_ms, applied = before.watermark_ms, before.applied
     for record, click in run:
         if isinstance(click, BadClickError):
@@ -166,9 +197,16 @@ def advance_run(
         state = states.get(click.visitor)
         if record.offset <= applied or (state is not None and record.offset <= state.applied):
             result.outcomes["replay"] += 1
-            is_open = state is not None and not is_over(state.session, watermark_ms, rules)
-            if state is not None and is_open and not _is_future(click, record, rules):
-                result.queries.extend(_answer_again(state.session, record, click))
+            session = state.session if state else None
+            if session and isinstance(click, Click) and not is_over(session, watermark_ms, rules):
+                result.queries.extend(_answer_again(session, record, click, rules))
+        elif isinstance(click, Forget):
+            result.forgotten.append(_forgotten(partition, record, click))
+            result.outcomes["forget"] += 1
+            if state:
+                if state.session and is_over(state.session, watermark_ms, rules):
+                    result.closed.append(close(state.session, click.visitor, "watermark", rules))
+                states[click.visitor] = changed[click.visitor] = VisitorState(record.offset, None)
         else:
             place = Place(partition, record.offset, record.append_ms)
             step = advance(state.session if state else None, click, place, watermark_ms, rules)
@@ -177,7 +215,7 @@ def advance_run(
             _note(result, record, click, step)
         # A replayed click moves the watermark as it did the first time: a run that was only half written
         # is decided again from the state before it.
-        if record.offset > applied and not _is_future(click, record, rules):
+        if record.offset > applied and isinstance(click, Click) and not _is_future(click, record, rules):
             watermark_ms = click.time_ms if watermark_ms is None else max(watermark_ms, click.time_ms)
     if run:
         applied = max(applied, run[-1].record.offset)
@@ -188,8 +226,13 @@ def close_run(
     visitors: Mapping[str, VisitorState], partition: PartitionState, rules: WindowRules, cause: Cause
 ) -> RunResult:
     """Close sessions without a click: those that are over (``watermark``), or all given (``idle``)."""
-    result = RunResult({}, [], [], [], partition, Counter())
+    result = nothing_done(partition)
     for visitor, state in visitors.items():
+        if state.session is None:
+            # Not one that a half-written run has left: the partition has yet to come to the request.
+            if state.applied <= partition.applied:
+                result.visitors[visitor] = None
+            continue
         over = is_over(state.session, partition.watermark_ms, rules)
         if over or cause == "idle":
             result.visitors[visitor] = None
@@ -212,12 +255,17 @@ def _note(result: RunResult, record: Record, click: Click, step: Advance) -> Non
         result.queries.append(_query(step.session, record, click, step.session.items, step.outcome))
 
 
-def _answer_again(session: Session, record: Record, click: Click) -> list[Query]:
+def _forgotten(partition: int, record: Record, request: Forget) -> Forgotten:
+    key = visitor_key(request.visitor)
+    return Forgotten(f"{key:016x}", partition, record.offset, record.append_ms)
+
+
+def _answer_again(session: Session, record: Record, click: Click, rules: WindowRules) -> list[Query]:
     def is_it(held: HeldClick) -> bool:
         again = click.id is not None and held.id == click.id
         return held.offset == record.offset or (again and held.offset < record.offset)
 
-    if not any(map(is_it, session.clicks)):
+    if _is_future(click, record, rules) or not any(map(is_it, session.clicks)):
         return []
     return [_query(session, record, click, as_of(session, record.offset), "replay")]
 

@@ -14,15 +14,17 @@ from typing import Any, Final
 import msgspec
 
 from core.answers import Answer, answer, decode_answer
-from core.clicks import Click
+from core.clicks import Click, Forget
 from core.errors import BadClickError, ExplainError, TopicError
 from core.following import Follower
+from core.forgetting import Forgotten
+from core.identity import visitor_key
 from core.index import SessionIndex
 from core.placement import find_misplaced, without
 from core.scoring import Recommended, Scorer
 from core.sessions import ClosedSession
 from core.step import DeadLetter, Parsed, Query, parse_run
-from stream_app.index_feed import sessions_of
+from stream_app.index_feed import entries_of
 from stream_app.kafka import describe_topics
 from stream_app.partition_log import PartitionLog
 from stream_app.placement import record_of
@@ -63,6 +65,8 @@ class Explanation(msgspec.Struct, frozen=True):
         session: id of the session.
         items: the session's items as of the click, in the order of time.
         answers: each answer that was given, in the order in which they were.
+        erased: records of the sessions topic that an index had taken in and that are gone from it since; an
+            answer may then come out otherwise.
     """
 
     partition: int
@@ -74,6 +78,7 @@ class Explanation(msgspec.Struct, frozen=True):
     session: str
     items: tuple[str, ...]
     answers: tuple[Compared, ...]
+    erased: int
 
     @property
     def same(self) -> bool:
@@ -93,8 +98,9 @@ async def explain(
         on_progress: is told how far the reading is.
 
     Raises:
-        ExplainError: there is no such click, it is a dead letter, it has no answer yet, a topic does not
-            reach back far enough, or the settings' parameters are not those that the answer names.
+        ExplainError: there is no such click, it is a dead letter, it has no answer yet, its visitor was
+            forgotten, a topic does not reach back far enough, or the settings' parameters are not those that
+            the answer names.
         TopicError: a topic is missing, or is not handed out by its broker.
         BrokerError: no broker answers.
     """
@@ -102,7 +108,9 @@ async def explain(
     click = await _click(settings, partition, offset, partitions)
     given = await _given(settings, partition, offset, on_progress)
     indexes = {one.index_offset: SessionIndex(settings.index_sessions) for _, one in given}
-    closed_idle = await _read_sessions(settings, click.visitor, indexes, on_progress)
+    closed_idle, erased = await _read_sessions(
+        settings, partition, offset, click.visitor, indexes, on_progress
+    )
     followers = [Follower(partition, click.visitor, settings.window_rules(), closed_idle)]
     if closed_idle:
         # A worker that dies between a closing's record and its own state goes on with the session open.
@@ -128,6 +136,7 @@ async def explain(
         query.session,
         query.items,
         tuple(compared),
+        erased,
     )
 
 
@@ -156,6 +165,10 @@ async def _click(settings: Settings, partition: int, offset: int, partitions: in
     ((_, click),) = _parsed(settings, [record], partition, partitions)
     if isinstance(click, BadClickError):
         raise _dead(partition, offset, click.reason, click.detail)
+    if isinstance(click, Forget):
+        raise ExplainError(
+            f"the record at partition {partition}, offset {offset} asks to forget a visitor and has no answer"
+        )
     return click
 
 
@@ -182,10 +195,20 @@ async def _given(
 
 
 async def _read_sessions(
-    settings: Settings, visitor: str, indexes: dict[int, SessionIndex], on_progress: OnProgress
-) -> list[ClosedSession]:
-    """Feed each index up to its offset, and find the visitor's sessions that the clock has closed."""
+    settings: Settings,
+    partition: int,
+    offset: int,
+    visitor: str,
+    indexes: dict[int, SessionIndex],
+    on_progress: OnProgress,
+) -> tuple[list[ClosedSession], int]:
+    """Feed each index up to its offset, and find the visitor's sessions that the clock has closed.
+
+    Returns:
+        These sessions; and how many records below the offsets are gone.
+    """
     idle: list[ClosedSession] = []
+    key, there = f"{visitor_key(visitor):016x}", 0
     topic = settings.sessions_topic
     async with PartitionLog.opened(settings, topic, 0, _CLIENT) as log:
         begin, end = await log.bounds()
@@ -201,11 +224,19 @@ async def _read_sessions(
             )
         async for records in log.read(begin, end):
             for upto, index in indexes.items():
-                index.add(sessions_of(record for record in records if record.offset < upto))
-            suspects = (record for record in records if b'"idle"' in (record.value or b""))
-            idle += [s for s in sessions_of(suspects) if s.cause == "idle" and s.visitor == visitor]
+                index.take(entries_of(record for record in records if record.offset < upto))
+            there += sum(bool(record.value) and record.offset < max(indexes, default=0) for record in records)
+            suspects = (
+                r for r in records if b'"idle"' in (r.value or b"") or key.encode() in (r.value or b"")
+            )
+            for entry in entries_of(suspects):
+                if isinstance(entry, ClosedSession):
+                    if entry.cause == "idle" and entry.visitor == visitor:
+                        idle.append(entry)
+                elif (entry.forget, entry.partition) == (key, partition) and entry.before > offset:
+                    raise _was_forgotten(partition, offset, entry)
             on_progress(topic, records[-1].offset + 1 - begin, end - begin)
-    return idle
+    return idle, max(indexes, default=0) - there
 
 
 async def _follow(
@@ -292,6 +323,13 @@ def _query(partition: int, offset: int, follower: Follower) -> Query:
 def _opened_at(session: str) -> int:
     """The offset of the click that opened a session."""
     return int(session.partition("-")[2])
+
+
+def _was_forgotten(partition: int, offset: int, request: Forgotten) -> ExplainError:
+    return ExplainError(
+        f"the visitor of the click at partition {partition}, offset {offset} was forgotten: the request is "
+        f"at offset {request.before}. What is left of the session on the topics is not shown"
+    )
 
 
 def _dead(partition: int, offset: int, reason: str, detail: str) -> ExplainError:

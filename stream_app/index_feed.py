@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import TopicError
+from core.forgetting import Forgotten, decode_entry
 from core.index import SessionIndex
 from core.sessions import ClosedSession
 from stream_app.index_guard import IndexGuard, in_thread
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 #: Sessions read at the start after which a snapshot is written at once: reading them took its time.
 MANY_AT_START: Final = 50_000
 
-_decoder = msgspec.json.Decoder(ClosedSession)
-
 
 class IndexFeed:
     """Reads the one-partition sessions topic into an index.
@@ -41,6 +40,7 @@ class IndexFeed:
         index: the index; empty until :meth:`start`, which may put another one in its place.
         offset: of the sessions topic, up to which the index has it.
         guard: lets others read the index.
+        on_forgotten: is told the hash of each visitor that the topic says is forgotten.
     """
 
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
@@ -55,6 +55,7 @@ class IndexFeed:
         self.index = SessionIndex(settings.index_sessions)
         self.offset = 0
         self.guard = IndexGuard()
+        self.on_forgotten: Callable[[int], object] = lambda _: None
 
     @property
     def caught_up(self) -> bool:
@@ -165,7 +166,11 @@ class IndexFeed:
                 f"{records[0].offset} came: it was deleted and made anew, so the index is of another topic. "
                 "Start the worker again"
             )
-        self.index.add(sessions_of(records, self._note_unreadable))
+        entries = entries_of(records, self._note_unreadable)
+        self.index.take(entries)
+        for entry in entries:
+            if isinstance(entry, Forgotten):
+                self.on_forgotten(entry.key)
         self.offset = records[-1].offset + 1
         self._mark = mark_of(records[-1])
 
@@ -179,21 +184,21 @@ class IndexFeed:
         )
 
 
-def sessions_of(
+def entries_of(
     records: Iterable[Any], on_unreadable: Callable[[Any, Exception], None] = lambda *_: None
-) -> list[ClosedSession]:
-    """The sessions that records of the sessions topic hold, in their order; what is none is left out.
+) -> list[ClosedSession | Forgotten]:
+    """What records of the sessions topic hold, in their order; what is neither of both is left out.
 
     Args:
         records: of the sessions topic; one without a value is passed over in silence.
-        on_unreadable: is told of each other one that is no session, and why.
+        on_unreadable: is told of each other one that cannot be read, and why.
     """
-    sessions = []
+    entries: list[ClosedSession | Forgotten] = []
     for record in records:
         if record.value is None:
             continue
         try:
-            sessions.append(_decoder.decode(record.value))
+            entries.append(decode_entry(record.value))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             on_unreadable(record, error)
-    return sessions
+    return entries

@@ -17,14 +17,20 @@ logger = logging.getLogger(__name__)
 #: The header of a click that was written again: ``partition-offset`` of the record that it is a copy of.
 MOVED_FROM: Final = "nextclick-moved-from"
 
+#: The header of a record that asks to forget the visitor that is its key. A header and no field of the value,
+#: which may come from a visitor's browser as it is.
+FORGET: Final = "nextclick-forget"
+
 
 def record_of(record: Any) -> Record:
     """A record of the clicks topic as the core has it."""
-    moved_from = None
+    moved_from, forgets = None, False
     for name, value in record.headers or ():
         if name == MOVED_FROM:
             moved_from = (value or b"").decode("utf-8", "replace")
-    return Record(record.offset, record.timestamp, record.key, record.value, moved_from)
+        elif name == FORGET:
+            forgets = True
+    return Record(record.offset, record.timestamp, record.key, record.value, moved_from, forgets)
 
 
 class Placement:

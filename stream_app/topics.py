@@ -70,9 +70,16 @@ def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
             1, copies, {**delete, "max.message.bytes": str(DEAD_LETTER_BYTES)}
         ),
         # A record that a replaced worker left behind must not push the good one out before that is written
-        # again, which its owner does by its next write.
+        # again, which its owner does by its next write. After a day what was deleted is to be gone.
         changelog_topic(settings): TopicShape(
-            spread, copies, {"cleanup.policy": "compact", "min.compaction.lag.ms": "600000", **large}
+            spread,
+            copies,
+            {
+                "cleanup.policy": "compact",
+                "min.compaction.lag.ms": "600000",
+                "max.compaction.lag.ms": "86400000",
+                **large,
+            },
         ),
     }
 
@@ -159,8 +166,10 @@ def _compare_partitions(settings: Settings, name: str, shape: TopicShape, found:
 def _compare_configs(name: str, shape: TopicShape, found: TopicShape) -> Iterator[Problem]:
     """What is dropped when, whose clock is taken, and what has room."""
     wanted, configs = shape.configs or {}, found.configs or {}
+    # Compacted, the sessions topic keeps what the index needs as well, and what is forgotten can be erased.
+    erases = "retention.ms" in wanted and configs.get("cleanup.policy") == "compact"
     for key in ("cleanup.policy", "retention.ms", "retention.bytes"):
-        if key in wanted and configs.get(key, wanted[key]) != wanted[key]:
+        if key in wanted and configs.get(key, wanted[key]) != wanted[key] and not erases:
             yield _config_problem(name, key, wanted[key], configs[key])
     key = "message.timestamp.type"
     if key in wanted and configs.get(key, wanted[key]) != wanted[key]:

@@ -24,7 +24,9 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory):
     """The address of an Apache Kafka on this machine that lives as long as the test session."""
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+    # The log cleaner looks for work once in 15 s otherwise, and a test waits for it.
+    quick = {"log.cleaner.backoff.ms": "300"}
+    with local_kafka(tmp_path_factory.mktemp("kafka"), extra=quick) as broker:
         yield broker.bootstrap
 
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
-import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 
 from core.answers import Answer, decode_answer
 from core.clicks import Click, encode_click
+from core.forgetting import Forgotten, decode_entry
 from core.sessions import ClosedSession
 from core.step import Record
 from stream_app import topics
@@ -156,6 +156,7 @@ class Topics(NamedTuple):
         strays: answers whose record has another partition or key than its click.
         sessions: the records of the sessions topic in order.
         dead: by (partition, offset) of the click, each dead letter.
+        entries: all of the sessions topic: sessions, and visitors that are forgotten.
     """
 
     clicks: dict[int, list[Record]]
@@ -163,11 +164,17 @@ class Topics(NamedTuple):
     strays: list[Answer]
     sessions: list[ClosedSession]
     dead: dict[tuple[int, int], list[DeadRecord]]
+    entries: list[ClosedSession | Forgotten]
 
     @property
     def places(self) -> set[tuple[int, int]]:
         """Partition and offset of every click."""
-        return {(partition, record.offset) for partition, log in self.clicks.items() for record in log}
+        return {
+            (partition, record.offset)
+            for partition, log in self.clicks.items()
+            for record in log
+            if not record.forgets
+        }
 
     @property
     def done(self) -> bool:
@@ -242,7 +249,7 @@ def read_topic(settings: Settings, topic: str) -> list:
 
 def read_topics(settings: Settings) -> Topics:
     """Everything that is on the topics now; what is read later may be younger."""
-    seen = Topics({}, {}, [], [], {})
+    seen = Topics({}, {}, [], [], {}, [])
     for topic in (
         settings.clicks_topic,
         settings.recommendations_topic,
@@ -264,7 +271,12 @@ def note_record(settings: Settings, seen: Topics, record) -> None:
         if record.partition != answer.click.partition or record.key != answer.visitor.encode():
             seen.strays.append(answer)
     elif record.topic == settings.sessions_topic:
-        seen.sessions.append(msgspec.json.decode(record.value, type=ClosedSession))
+        if record.value is None:
+            return
+        entry = decode_entry(record.value)
+        seen.entries.append(entry)
+        if isinstance(entry, ClosedSession):
+            seen.sessions.append(entry)
     else:
         headers = {name: value.decode() for name, value in record.headers}
         letter = DeadRecord(record.key, record.value, headers)

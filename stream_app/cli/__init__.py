@@ -16,6 +16,7 @@ from stream_app.cli import (
     demo,
     evaluate,
     explain,
+    forget,
     kafka,
     kernels,
     replay,
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 
 # One name a command; each module has a `register`.
-for command in (demo, worker, status, topics, begin, replay, explain, evaluate, kafka, tune, kernels):
+for command in (demo, worker, status, topics, begin, replay, explain, forget, evaluate, kafka, tune, kernels):
     command.register(app)
 
 

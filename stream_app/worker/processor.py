@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -29,6 +28,7 @@ from core.step import (
     VisitorState,
     advance_run,
     close_run,
+    nothing_done,
     parse_run,
     visitors_of,
 )
@@ -142,7 +142,7 @@ class PartitionProcessor:
     async def _note_all(self) -> None:
         """Note the sessions that the table holds; a million take seconds, in which others have their turn."""
         for number, (visitor, state) in enumerate(self._tools.table.all_visitors(self._partition), 1):
-            self._open.note(visitor, state.session.last_ms)
+            self._open.note(visitor, state.last_ms)
             if number % NOTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
                 if self._stopping:
@@ -222,7 +222,7 @@ class PartitionProcessor:
     async def _let_time_pass(self, run: Run) -> None:
         if not await run.still_ours() or not self._open:
             return
-        nothing = RunResult({}, [], [], [], self._state, Counter())
+        nothing = nothing_done(self._state)
         idle_s = time.monotonic() - self._last_run_at
         if self._tools.settings.close_idle and idle_s > self._tools.settings.idle_after_s:
             visitors = [visitor for visitor, _ in zip(self._open, range(MOST_SWEPT), strict=False)]
@@ -230,7 +230,7 @@ class PartitionProcessor:
             swept = close_run(states, self._state, self._tools.rules, "idle")
         else:
             swept = self._sweep(nothing)
-        if swept.closed and await self._write(nothing, swept, run) and len(swept.closed) == MOST_SWEPT:
+        if swept.visitors and await self._write(nothing, swept, run) and len(swept.visitors) == MOST_SWEPT:
             self.tick(run.generation, run.still_ours)  # there may be more
 
     def _sweep(self, result: RunResult) -> RunResult:
@@ -240,12 +240,22 @@ class PartitionProcessor:
         stored = [visitor for visitor in visitors if visitor not in result.visitors]
         states = self._tools.table.load(self._partition, stored)
         states |= {v: state for v in visitors if (state := result.visitors.get(v))}
-        return close_run(states, result.partition, rules, "watermark")
+        swept = close_run(states, result.partition, rules, "watermark")
+        for visitor in states.keys() - swept.visitors.keys():
+            self._open.note(visitor, None)
+            self._open.note(visitor, states[visitor].last_ms)  # to be asked for again
+        return swept
 
     async def _write(self, result: RunResult, swept: RunResult, run: Run) -> bool:
         """Publish, then make the state durable; False when the partition is no longer ours."""
         tools, partition = self._tools, self._partition
-        closed = [*result.closed, *swept.closed]
+        learnt = [
+            *(OutRecord(entry.record_key, msgspec.json.encode(entry)) for entry in result.forgotten),
+            *(
+                OutRecord(session.session.encode(), msgspec.json.encode(session))
+                for session in (*result.closed, *swept.closed)
+            ),
+        ]
         moved, dead = tools.placement.split(result.dead)
         self.phase = "scoring"
         answers = await tools.answering.answer(partition, result.queries)
@@ -259,11 +269,7 @@ class PartitionProcessor:
                 partition,
                 [OutRecord(answer.visitor.encode(), encode_answer(answer)) for answer in answers],
             ),
-            tools.outbox.write(
-                tools.settings.sessions_topic,
-                0,
-                [OutRecord(session.session.encode(), msgspec.json.encode(session)) for session in closed],
-            ),
+            tools.outbox.write(tools.settings.sessions_topic, 0, learnt),
             tools.outbox.write(
                 tools.settings.dead_letters_topic,
                 0,
@@ -306,7 +312,7 @@ class PartitionProcessor:
 
     def _note_open(self, visitors: dict[str, VisitorState | None]) -> None:
         for visitor, state in visitors.items():
-            self._open.note(visitor, state.session.last_ms if state else None)
+            self._open.note(visitor, state.last_ms if state else None)
 
     def _count(self, result: RunResult, swept: RunResult) -> None:
         telemetry = self._tools.telemetry

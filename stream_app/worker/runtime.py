@@ -88,7 +88,9 @@ class Runtime:
         scoring = ScoringPool(self._feed.index, settings.scoring_parameters(), settings.scoring_threads)
         self._warm_up(scoring)
         outbox = await Outbox.open(settings)
-        answering = Answering(scoring, self._feed, Judge(settings.exclude), self.telemetry)
+        judge = Judge(settings.exclude)
+        self._feed.on_forgotten = judge.forget
+        answering = Answering(scoring, self._feed, judge, self.telemetry)
         placement = Placement(settings, self._partitions, self.telemetry)
         self._tools = Tools(
             settings,

@@ -29,8 +29,10 @@ from core.step import PartitionState, VisitorState
 
 logger = logging.getLogger(__name__)
 
-#: First byte of every value. A value of another version is refused, not guessed at.
-STATE_VERSION: Final = 1
+#: First byte of every value: the versions that are read. A value of another version is refused, not guessed
+#: at. Each value is written as the oldest version that can say it, so that one can go back.
+#: 1: the state of a visitor with an open session, and of a partition. 2: of a visitor that was forgotten.
+STATE_VERSIONS: Final = (1, 2)
 
 _PARTITION_KEY: Final = b"p"
 _VISITOR_PREFIX: Final = b"v"
@@ -61,7 +63,8 @@ Change = tuple[bytes, bytes | None]
 
 def encode_state(state: VisitorState | PartitionState) -> bytes:
     """A state as the table's value."""
-    return bytes((STATE_VERSION,)) + _encoder.encode(state)
+    forgotten = isinstance(state, VisitorState) and state.session is None
+    return bytes((STATE_VERSIONS[forgotten],)) + _encoder.encode(state)
 
 
 def decode_visitor(value: bytes) -> VisitorState:
@@ -345,10 +348,11 @@ def _applied(value: bytes) -> int:
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[State], value: bytes) -> State:
-    if value[:1] != bytes((STATE_VERSION,)):
+    if not value or value[0] not in STATE_VERSIONS:
+        known = " and ".join(map(str, STATE_VERSIONS))
         raise StateError(
             f"the visitor table holds a value of version {value[0] if value else 'none'}, "
-            f"this nextclick reads version {STATE_VERSION}: run the version that wrote it, or start with a "
+            f"this nextclick reads versions {known}: run the version that wrote it, or start with a "
             "new group_id and an empty data_dir"
         )
     try:

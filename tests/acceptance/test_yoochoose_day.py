@@ -131,7 +131,7 @@ def test_the_quality_is_the_core_s_own(day, capsys):
         for place, query in day.expected.queries.items()
         if query.time_ms >= day.first_test_ms
     ]
-    again = answers_again(day.settings, day.seen.sessions, asked)
+    again = answers_again(day.settings, day.seen.entries, asked)
     assert again == {place: answers[place] for place in again}
     hit_rate, mrr, judged = quality(day, {p: [i.item for i in a.items] for p, a in answers.items()})
     with capsys.disabled():

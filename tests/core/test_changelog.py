@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.changelog import Entry, restore
-from core.sessions import HeldClick, Session, is_over
+from core.sessions import HeldClick, Session, is_over_at
 from core.step import PartitionState, VisitorState
 from tests.oracles.streams import World, long_stream, whole
 from tests.oracles.two_writers import Broker, Writer
@@ -42,7 +42,7 @@ def restored_is_exact(broker, truth):
     for name, state in visitors.items():
         assert state == truth[state.applied].visitors[name]
     for name, state in world.visitors.items():
-        if not is_over(state.session, partition.watermark_ms, broker.rules):
+        if not is_over_at(state.last_ms, partition.watermark_ms, broker.rules):
             assert visitors[name].applied >= state.applied
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation import CUTOFF, Judge, Judgement, popularity_rank, rank_of
+from core.identity import visitor_key
 from core.step import Query
 
 ITEMS = [f"i{n}" for n in range(40)]
@@ -90,5 +91,5 @@ def test_the_visitors_seen_last_are_remembered(most, visitors):
     judged = {visitor for visitor in "abcdefgh" if judge.judge(query(visitor, ["a", "b"]))}
     assert judged == latest
     for visitor in latest:
-        judge.forget(visitor)
+        judge.forget(visitor_key(visitor))
         assert judge.judge(query(visitor, ["a", "b"])) is None

@@ -31,7 +31,9 @@ def log_of(seed: int, count: int) -> list[Record]:
     """A messy log of one partition, some of it no clicks."""
     values = [encode_click(click) for click in messy_clicks(seed, count, visitors=5)]
     values[7::31] = [b"no click"] * len(values[7::31])
-    return [Record(3 * at, BEGIN_MS + 500 * at, None, value) for at, value in enumerate(values)]
+    log = [Record(3 * at, BEGIN_MS + 500 * at, None, value) for at, value in enumerate(values)]
+    log[9::23] = [r._replace(key=f"v{r.offset % 5}".encode(), value=None, forgets=True) for r in log[9::23]]
+    return log
 
 
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 199), max_size=8), data=st.data())

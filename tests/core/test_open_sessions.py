@@ -24,7 +24,7 @@ def test_a_sweep_finds_what_a_look_at_all_finds(steps):
             if last_ms is None:
                 plain.pop(visitor, None)
             else:
-                last_ms = plain[visitor] = max(last_ms, plain.get(visitor, 0))
+                plain[visitor] = last_ms
             sessions.note(visitor, last_ms)
         else:
             _, watermark_ms, most = step

@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from core.clicks import BAD_REASONS, WINDOW_REASONS, Click, encode_click
-from core.sessions import WindowRules, as_of, is_over
+from core.clicks import BAD_REASONS, WINDOW_REASONS, Click, Forget, encode_click
+from core.sessions import WindowRules, as_of, is_over_at
 from core.step import PartitionState, Record, advance_run, close_run, parse_run
 from tests.oracles.slow_window import slow_window
 from tests.oracles.streams import PARTITION, World, cuts, pieces, streams, whole
@@ -83,7 +83,7 @@ def test_a_replay_changes_nothing_and_is_answered_as_before(stream, data):
     still_open = {
         state.session.id
         for state in states.values()
-        if not is_over(state.session, partition.watermark_ms, rules)
+        if not is_over_at(state.last_ms, partition.watermark_ms, rules)
     }
     expected = [
         first[parsed.record.offset]._replace(outcome="replay")
@@ -160,8 +160,12 @@ def test_every_record_ends_in_exactly_one_place(stream, how, causes):
             world.sweep(causes[number % len(causes)])
     world.sweep("idle")
     assert len(world.sessions()) == len(world.closed)  # no session twice
-    assert sum(session.clicks + session.duplicates for session in world.closed) + len(world.dead) == len(log)
-    assert sum(world.outcomes.values()) == sum(isinstance(parsed.click, Click) for parsed in log)
+    dropped = slow_window(PARTITION, log, rules).dropped if set(causes) == {"watermark"} else None
+    counted = sum(session.clicks + session.duplicates for session in world.closed) + len(world.dead)
+    forgets = sum(isinstance(parsed.click, Forget) for parsed in log)
+    assert counted + forgets + dropped == len(log) if dropped is not None else counted + forgets <= len(log)
+    assert world.outcomes["forget"] == forgets
+    assert sum(world.outcomes.values()) - forgets == sum(isinstance(parsed.click, Click) for parsed in log)
     held = [item for session in world.closed for item in session.items]  # each click's item is its own
     assert len(held) == len(set(held))
     dead = {letter.record.offset for letter in world.dead}
@@ -182,12 +186,17 @@ def test_each_accepted_click_has_one_query_with_its_session_up_to_it(stream, how
         world.run(parsed)
     world.sweep("idle")
     dead = {letter.record.offset for letter in world.dead}
-    accepted = [parsed for parsed in log if parsed.record.offset not in dead]
+    accepted = [
+        parsed for parsed in log if isinstance(parsed.click, Click) and parsed.record.offset not in dead
+    ]
     assert [query.offset for query in world.queries] == [parsed.record.offset for parsed in accepted]
     offset_of = {parsed.click.item: parsed.record.offset for parsed in accepted}
     sessions = world.sessions()
     for query, (record, click) in zip(world.queries, accepted, strict=True):
-        session = sessions[query.session]
+        session = sessions.get(query.session)
+        if session is None:  # it was open when its visitor was forgotten
+            assert forgotten_after(log, record.offset, click.visitor)
+            continue
         assert query.items == tuple(item for item in session.items if offset_of[item] <= query.offset)
         assert (query.visitor, query.item, query.time_ms) == (click.visitor, click.item, click.time_ms)
         assert (query.append_ms, query.visitor) == (record.append_ms, session.visitor)
@@ -198,6 +207,10 @@ def test_each_accepted_click_has_one_query_with_its_session_up_to_it(stream, how
             assert query.item not in query.items
 
 
+def forgotten_after(log, offset, visitor):
+    return Forget(visitor) in [parsed.click for parsed in log if parsed.record.offset > offset]
+
+
 @MANY
 @given(streams())
 def test_states_keep_their_bounds_and_their_order(stream):
@@ -205,6 +218,8 @@ def test_states_keep_their_bounds_and_their_order(stream):
     rules, log = stream
     world = whole(rules, log)
     for state in world.visitors.values():
+        if state.session is None:
+            continue
         clicks = state.session.clicks
         assert 1 <= len(clicks) <= rules.max_clicks
         assert [(c.time_ms, c.offset) for c in clicks] == sorted((c.time_ms, c.offset) for c in clicks)
@@ -228,7 +243,7 @@ def test_an_empty_run_changes_nothing():
     """No records, no effect, whatever the state before."""
     before = PartitionState(7, 1000)
     result = advance_run(0, [], before, {}, WindowRules())
-    assert result == ({}, [], [], [], before, Counter())
+    assert result == ({}, [], [], [], before, Counter(), [])
 
 
 def test_sweeping_closes_what_is_over_and_idle_closes_all():

@@ -8,7 +8,7 @@ from pathlib import Path
 from rocksdict import AccessType, Options, Rdict
 
 from core.changelog import Entry, restore
-from core.sessions import is_over
+from core.sessions import is_over_at
 from core.step import PartitionState, VisitorState
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
@@ -52,7 +52,7 @@ def check_answers_again(settings: Settings, seen: Topics, expected: Expected) ->
     for which in (0, -1):
         given = {place: seen.answers[place][which] for place in places}
         asked = [(place[0], expected.queries[place], answer.index_offset) for place, answer in given.items()]
-        assert answers_again(settings, seen.sessions, asked) == given
+        assert answers_again(settings, seen.entries, asked) == given
 
 
 def check_tables(settings: Settings, expected: Expected, seen: Topics, folders: Iterable[Path]) -> None:
@@ -96,7 +96,7 @@ def check_state(
     open_now = {name: held for (place, name), held in expected.states.items() if place == partition}
     # A session that is over may wait for its deletion; it would close again as it did.
     rules = rules_of(settings)
-    held = {n: v for n, v in visitors.items() if not is_over(v.session, state.watermark_ms, rules)}
+    held = {n: v for n, v in visitors.items() if not is_over_at(v.last_ms, state.watermark_ms, rules)}
     assert held == open_now
 
 

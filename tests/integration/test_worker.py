@@ -136,7 +136,7 @@ def test_every_answer_can_be_computed_again(played):
         for place, answers in played.seen.answers.items()
         for answer in answers
     ]
-    again = answers_again(played.settings, played.seen.sessions, asked)
+    again = answers_again(played.settings, played.seen.entries, asked)
     assert {place: answers[0] for place, answers in played.seen.answers.items()} == again
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from core.answers import Answer, answer
+from core.forgetting import Forgotten
 from core.index import SessionIndex
 from core.scoring import Scorer
 from core.sessions import ClosedSession
@@ -14,14 +15,14 @@ from stream_app.settings import Settings
 
 def answers_again(
     settings: Settings,
-    sessions: Sequence[ClosedSession],
+    entries: Sequence[ClosedSession | Forgotten],
     asked: Iterable[tuple[int, Query, int]],
 ) -> dict[tuple[int, int], Answer]:
     """Answer queries with the index that each was answered with.
 
     Args:
         settings: of the worker.
-        sessions: the sessions topic from its beginning.
+        entries: the sessions topic from its beginning.
         asked: partition, query and index offset of each answer.
 
     Returns:
@@ -32,7 +33,7 @@ def answers_again(
     scorer = Scorer(index, parameters)
     done, found = 0, {}
     for partition, query, offset in sorted(asked, key=lambda one: one[2]):
-        index.add(sessions[done:offset])
+        index.take(entries[done:offset])
         done = max(done, offset)
         (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
         found[partition, query.offset] = answer(query, partition, recommended, offset, parameters.name)

@@ -7,11 +7,13 @@ the log anew each time. What closed a pile is read off at the end, from what cam
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
-from core.clicks import Click
+from core.clicks import Click, Forget
 from core.sessions import ClosedSession
+
+FOREVER = float("inf")
 
 
 class Verdict(NamedTuple):
@@ -21,11 +23,13 @@ class Verdict(NamedTuple):
         sessions: all sessions by id, those still open at the end closed by ``idle``.
         dead: reason of each dead letter by its offset.
         answered: of each click that is answered, its offset: session and items at that moment.
+        dropped: clicks of sessions that were open when their visitor was forgotten.
     """
 
     sessions: dict[str, ClosedSession]
     dead: dict[int, str]
     answered: dict[int, tuple[str, tuple[str, ...]]]
+    dropped: int
 
 
 class Pile:
@@ -63,9 +67,11 @@ def slow_window(partition, log, rules) -> Verdict:
         log: all its records with what they were read as (core.step.Parsed), by ascending offset.
         rules: core.sessions.WindowRules.
     """
-    dead, believed = {}, []
+    dead, believed, forgotten = {}, [], {}
     for record, click in log:
-        if not isinstance(click, Click):
+        if isinstance(click, Forget):
+            forgotten.setdefault(click.visitor, []).append(record.offset)
+        elif not isinstance(click, Click):
             dead[record.offset] = click.reason
         elif click.time_ms - record.append_ms > rules.future_ms:
             dead[record.offset] = "future"
@@ -75,11 +81,12 @@ def slow_window(partition, log, rules) -> Verdict:
     def watermark_before(offset):
         return max((click.time_ms for other, click in believed if other < offset), default=None)
 
-    sessions, answered = {}, {}
-    for visitor in {click.visitor for _, click in believed}:
+    sessions, answered, dropped = {}, {}, 0
+    # A visitor who was forgotten is another one from then on.
+    for visitor, since, until in lives({click.visitor for _, click in believed}, forgotten):
         piles = []
         for offset, click in believed:
-            if click.visitor == visitor:
+            if click.visitor == visitor and since < offset < until:
                 verdict = deal(piles, offset, click, watermark_before(offset), rules)
                 if verdict == "late":
                     dead[offset] = "late"
@@ -88,12 +95,22 @@ def slow_window(partition, log, rules) -> Verdict:
                     items = tuple(held.item for _, held in pile.held)
                     answered[offset] = (f"{partition}-{pile.counted[0][0]}", items)
         for pile, following in zip_longest(piles, piles[1:]):
-            at_end = float("inf") if following is None else following.counted[0][0]
+            at_end = until if following is None else following.counted[0][0]
             over = pile.over_at(watermark_before(at_end), rules)
+            if following is None and until < FOREVER and not over:
+                dropped += len(pile.counted) + len(pile.repeated)
+                continue
             cause = "watermark" if over else "idle" if following is None else "gap"
             closed = record_of(pile, f"{partition}-{pile.counted[0][0]}", visitor, cause)
             sessions[closed.session] = closed
-    return Verdict(sessions, dead, answered)
+    return Verdict(sessions, dead, answered, dropped)
+
+
+def lives(visitors, forgotten):
+    """Each visitor with the offsets between which it is one and the same."""
+    for visitor in visitors:
+        cuts = [-1, *forgotten.get(visitor, []), FOREVER]
+        yield from ((visitor, since, until) for since, until in pairwise(cuts))
 
 
 def deal(piles, offset, click, watermark_ms, rules):

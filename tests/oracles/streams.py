@@ -1,8 +1,8 @@
 """Messy streams of clicks, ways to cut them into runs, and a world for the heart to leave its results in.
 
 A stream has several visitors, clicks out of order, late and of the future, repeated ids, sessions past a
-small ``max_clicks``, records that are no clicks, and offsets with holes. Times are small, so that exact
-limits and ties are met all the time.
+small ``max_clicks``, records that are no clicks, requests to forget, and offsets with holes. Times are small,
+so that exact limits and ties are met all the time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def streams(draw):
     identity = st.sampled_from([None, None, "x", "y"])
     action = st.sampled_from([None, None, "cart"])
     hole = st.sampled_from([1, 1, 1, 3])
-    kind = st.integers(0, 9)
+    kind = st.integers(0, 11)
     events = draw(
         st.lists(st.tuples(kind, visitor, step, behind, ahead, identity, action, hole), max_size=40)
     )
@@ -61,7 +61,8 @@ def streams(draw):
         if what:
             time_ms = max(0, now_ms - behind_ms + ahead_ms)
             value = encode_click(Click(who, f"i{number}", time_ms, click_id, act))
-        records.append(Record(offset, now_ms, who.encode(), value))
+        forgets = what == 1
+        records.append(Record(offset, now_ms, who.encode(), None if forgets else value, forgets=forgets))
     return rules, parse_run(records, 1000)
 
 
@@ -85,7 +86,8 @@ def long_stream(chance, length=40):
         value = encode_click(Click(who, f"i{number}", time_ms, identity, chance.choice([None, "cart"])))
         if chance.random() < 0.1:
             value = chance.choice(BAD_VALUES)
-        records.append(Record(offset, now_ms, who.encode(), value))
+        forgets = chance.random() < 0.1
+        records.append(Record(offset, now_ms, who.encode(), None if forgets else value, forgets=forgets))
     return rules, parse_run(records, 1000)
 
 
@@ -97,6 +99,7 @@ class World:
         self.partition = PartitionState()
         self.visitors: dict[str, VisitorState] = {}
         self.closed, self.queries, self.dead = [], [], []
+        self.entries = []  # the sessions topic
         self.outcomes = Counter()
 
     def run(self, parsed, kept=None, undeleted=()):
@@ -119,6 +122,7 @@ class World:
 
     def store(self, result, kept=None, undeleted=()):
         """Send all, then store as much as :meth:`run` says."""
+        self.entries += [*result.forgotten, *result.closed]
         self.closed += result.closed
         self.queries += result.queries
         self.dead += result.dead

@@ -12,7 +12,7 @@ from core.errors import StateError
 from core.step import PartitionState
 from stream_app.settings import Settings
 from stream_app.worker.app import new_app
-from stream_app.worker.tables import AS_OF, STATE_VERSION, VisitorTable, changes_of, encode_state
+from stream_app.worker.tables import AS_OF, STATE_VERSIONS, VisitorTable, changes_of, encode_state
 from tests.oracles.streams import long_stream
 from tests.oracles.two_writers import Broker, Writer
 
@@ -88,6 +88,6 @@ def test_the_table_restores_as_the_rule_says(table, seed):
 def test_a_value_of_another_version_is_refused(table):
     """A restore of what another version wrote says what to do instead of guessing."""
     (change,) = changes_of({}, PartitionState(3, 4))
-    strange = bytes((STATE_VERSION + 1,)) + change[1][1:]
+    strange = bytes((max(STATE_VERSIONS) + 1,)) + change[1][1:]
     with pytest.raises(StateError, match="reads version"):
         table.restore(PARTITION, [Read(0, change[0], strange, [])], 0)
