@@ -12,7 +12,7 @@ import os
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def local_kafka(
     extra: Mapping[str, str] | None = None,
     heap_mb: int = 512,
     cluster_id: str | None = None,
+    format_with: Sequence[str] = (),
 ) -> Iterator[Broker]:
     """Apache Kafka in KRaft mode, one node, its data kept in ``folder``.
 
@@ -85,6 +86,7 @@ def local_kafka(
         port: 0 takes a free one.
         extra: properties of the server, over the ones set here.
         heap_mb: the most memory of Java's heap, MiB.
+        format_with: more arguments for the formatting of a new folder, such as users to add.
         cluster_id: of the cluster that the node belongs to, a UUID in URL-safe base64; None: one of its own.
 
     Raises:
@@ -107,6 +109,7 @@ def local_kafka(
     ]
     if not (folder / "data" / "meta.properties").exists():
         command = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", str(properties)]
+        command += format_with
         _format(command, cluster_id or new_cluster_id())
     broker = Broker(
         "Apache Kafka",
