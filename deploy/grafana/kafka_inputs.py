@@ -166,7 +166,8 @@ def _event_time() -> Panels:
             "recorded clicks. Sessions close by this time.",
             SECONDS,
             Query(
-                f"clamp_min(time() - max by (partition) (nextclick_watermark_timestamp_seconds{chosen}), 0)",
+                f"clamp_min(time()"
+                f" - max by (job, partition) (nextclick_watermark_timestamp_seconds{chosen}), 0)",
                 "partition {{partition}}",
             ),
         ),

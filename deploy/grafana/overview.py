@@ -71,7 +71,9 @@ def _now() -> Panels:
             "Partitions of the input that no worker has. Their clicks wait, and nobody reports their lag.",
             COUNT,
             Query(
-                f"max(nextclick_input_partitions{JOB}) - sum(nextclick_assigned_partitions{JOB})", "without"
+                f"sum(max by (job) (nextclick_input_partitions{JOB}))"
+                f" - sum(nextclick_assigned_partitions{JOB})",
+                "without",
             ),
             width=3,
             limits=Limits(warning=0.5, bad=1),
@@ -98,7 +100,7 @@ def _now() -> Panels:
             "Lag",
             "Records of the input that are not yet read, of all partitions.",
             COUNT,
-            Query(f"sum(max by (partition) (nextclick_consumer_lag{JOB}))", "lag"),
+            Query(f"sum(job_partition:nextclick_consumer_lag:max{JOB})", "lag"),
             width=3,
             limits=Limits(warning=1000, bad=10_000),
             alerts=("NextclickLagGrows",),

@@ -39,7 +39,7 @@ def stream() -> dashboard.Dashboard:
 
 def _by_partition(metric: str) -> Query:
     # A worker that has lost a partition may still say 0 of it.
-    return Query(f"max by (partition) ({metric}{OURS_BY_PARTITION})", "partition {{partition}}")
+    return Query(f"max by (job, partition) ({metric}{OURS_BY_PARTITION})", "partition {{partition}}")
 
 
 def _by_worker(metric: str) -> Query:

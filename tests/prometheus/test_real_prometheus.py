@@ -119,6 +119,21 @@ def test_the_queries_of_the_documents_have_data(prometheus):
     assert without_data(prometheus, of_documents()) == []
 
 
+def test_the_gauges_of_a_worker_agree(prometheus):
+    """All partitions are its own, nothing is left to restore, and what it uses is part of what there is."""
+    for promql in (
+        "sum(nextclick_assigned_partitions) == 4 and sum(nextclick_input_partitions) == 4",
+        "sum(nextclick_recovery_remaining_records) == 0 and sum(nextclick_recovery_seconds) > 0",
+        "process_resident_memory_bytes < nextclick_memory_limit_bytes",
+        "nextclick_data_dir_free_bytes < nextclick_data_dir_size_bytes",
+        "0 < nextclick_recommended_distinct_items",
+        "sum(nextclick_rocksdb_keys) > 0 and sum(nextclick_rocksdb_memory_bytes) > 0",
+        "count(nextclick_watermark_timestamp_seconds > 1.7e9) == 4",
+        "nextclick_snapshot_interval_seconds == 5",
+    ):
+        assert data_of(prometheus, promql), promql
+
+
 def test_every_reason_that_was_sent_is_counted(prometheus):
     """The dead letters of the load are told apart."""
     counted = {
