@@ -9,6 +9,7 @@ The tree::
     ├── SettingsError          a setting that is unknown, missing or out of its range
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
+    ├── GroupError             another worker has this one's place in the group
     ├── ReplayError            a file to replay cannot be read at all
     ├── EvaluationError        an evaluation that cannot be made: no such method, nothing to learn or to ask
     ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
@@ -60,6 +61,10 @@ class TopicError(NextclickError):
 
 class BrokerError(NextclickError):
     """A broker cannot be reached, or a local one cannot be started."""
+
+
+class GroupError(NextclickError):
+    """Another worker has this one's place in the group."""
 
 
 class ReplayError(NextclickError):

@@ -47,7 +47,7 @@ OWN = frozenset(
     {
         *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
         *("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password", "http_token"),
-        *("data_dir", "cache_dir", "prepared_dir", "kernels_cpu"),
+        *("data_dir", "cache_dir", "prepared_dir", "kernels_cpu", "group_instance_id"),
         *("metrics_host", "metrics_port", "log_level", "log_format"),
     }
 )
@@ -55,6 +55,7 @@ OWN = frozenset(
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=249)]
+InstanceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
 def _preset(name: str) -> str:
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
     # Kafka
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, `host:port` apart by commas")
     group_id: Name = Field("nextclick", description="consumer group; also the prefix of the changelog's name")
+    group_instance_id: InstanceId | None = Field(
+        None,
+        description="this worker's own name in the group, as its pod's: one that stops and comes back "
+        "under it within session_timeout_s finds its partitions again, and the others do not stop for it",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to speak to the brokers"
     )

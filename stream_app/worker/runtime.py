@@ -191,6 +191,7 @@ class Runtime:
         while True:
             await asyncio.sleep(TICK_S)
             app = self._app
+            app.consumer.check_place()
             if not self.health.look():
                 continue
             generation = app.consumer_generation_id

@@ -14,8 +14,8 @@ overridden:
   first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
 * ``on_partitions_revoked``: forgets what is outstanding.
-* ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most; the time of the last heartbeat
-  that the group answered is kept, and of the last assignment (``RebalanceListener``).
+* ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most; what the group answers is
+  watched (:mod:`stream_app.worker.membership`), and the time of the last assignment (``RebalanceListener``).
 
 Changelogs and all else are read as Faust reads them.
 """
@@ -34,6 +34,8 @@ from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
+
+from stream_app.worker.membership import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -55,27 +57,19 @@ class _Run:
 
 
 class _ConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
-    """Faust's, with a shorter wait for a fetch, and the time of the last contact with the group."""
+    """Faust's, with a shorter wait for a fetch, and a watch on the place in the group."""
 
     logger = logging.getLogger("faust.transport")  # of each step of the service, which is Faust's
 
-    #: When the last answered heartbeat was sent, or partitions were assigned; seconds, monotonic.
-    contact_at = 0.0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        conf = self.app.conf
+        self.membership = Membership(conf.consumer_group_instance_id, conf.broker_session_timeout)
 
     async def on_start(self) -> None:
-        """Start, and from then on note each answered heartbeat."""
+        """Start, and from then on watch what the group answers."""
         await super().on_start()
-        coordinator = self.coordinator
-        beat = coordinator._do_heartbeat  # noqa: SLF001 -- aiokafka keeps the time in a local variable
-
-        async def noted_beat() -> bool:
-            sent_at = time.monotonic()
-            answered = bool(await beat())
-            if answered:
-                self.contact_at = sent_at
-            return answered
-
-        coordinator._do_heartbeat = noted_beat  # noqa: SLF001 -- the same
+        self.membership.watch(self.coordinator)
 
     @property
     def coordinator(self) -> Any:
@@ -93,7 +87,7 @@ class _Listener(faust_aiokafka.ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Note the time; the heartbeats begin when all is assigned."""
-        self._thread.contact_at = time.monotonic()
+        self._thread.membership.contact_at = time.monotonic()
         await super().on_partitions_assigned(assigned)
 
 
@@ -154,14 +148,22 @@ class PlainConsumer(faust_aiokafka.Consumer):
         another worker by now, or be out of reach for all of them.
         """
         known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
-        if not known or tp not in self.assignment():
+        if not known or self._thread.membership.is_replaced or tp not in self.assignment():
             return False
         return True if self.silent_s < self._session_timeout_s else None
+
+    def check_place(self) -> None:
+        """Raise if another worker has this one's place in the group.
+
+        Raises:
+            GroupError: it has.
+        """
+        self._thread.membership.check()
 
     @property
     def silent_s(self) -> float:
         """How long ago the last heartbeat was sent that the group answered, seconds."""
-        return time.monotonic() - self._thread.contact_at
+        return self._thread.membership.silent_s
 
     def end(self, tp: TP) -> int | None:
         """The offset after a partition's last record, as the last fetch saw it; None where not known."""
