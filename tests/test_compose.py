@@ -108,6 +108,7 @@ def test_they_start_one_after_the_other():
     assert order["topics"] == {"broker"}
     assert {name: order[name] for name in workers()} == {name: {"topics"} for name in workers()}
     assert order["replayer"] == set(workers())
+    assert order["grafana"] == {"prometheus"}
 
 
 @every_service
@@ -234,7 +235,22 @@ def test_prometheus_scrapes_every_worker_at_its_port():
     assert all(list(folder.glob(pattern)) for pattern in config["rule_files"])
 
 
-@pytest.mark.parametrize("name", ["prometheus"])
+def test_grafana_finds_prometheus_and_opens_with_the_overview():
+    """Data source, dashboards and the home dashboard are where the mounts put them."""
+    mounted = binds("grafana")
+    (provisioning,) = (path for target, path in mounted.items() if target == "/etc/grafana/provisioning")
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    (port,) = services()["prometheus"]["ports"]
+    assert source["url"] == f"http://prometheus:{port['target']}"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/nextclick.yml").read_text())["providers"]
+    folder = provider["options"]["path"]
+    home = Path(services()["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert home.is_relative_to(folder)
+    overview = json.loads((mounted[folder] / home.relative_to(folder)).read_text(encoding="utf-8"))
+    assert "verview" in overview["title"]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
 def test_a_check_of_health_asks_where_the_service_listens(name):
     """The port in the check is the one that is published."""
     service = services()[name]
