@@ -43,7 +43,12 @@ def murmur2(data: bytes) -> int:
 
 def partition_of(visitor: str, partitions: int) -> int:
     """The partition that Kafka's default partitioner gives to a visitor's key."""
-    return (murmur2(visitor.encode()) & _31_BITS) % partitions
+    return partition_of_key(visitor.encode(), partitions)
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner gives to a key."""
+    return (murmur2(key) & _31_BITS) % partitions
 
 
 def is_misplaced(record: Record, visitor: str, partition: int, partitions: int) -> bool:

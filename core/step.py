@@ -41,6 +41,8 @@ class Record(NamedTuple):
         value: as it came.
         moved_from: ``partition-offset`` of the record that this one is a copy of; None: it is no copy.
         forgets: it is no click, but asks to forget the visitor that is its key.
+        replayed_from: ``partition-offset`` of a dead letter's record that this one is a copy of; None: of
+            none.
     """
 
     offset: int
@@ -49,6 +51,7 @@ class Record(NamedTuple):
     value: bytes | None
     moved_from: str | None = None
     forgets: bool = False
+    replayed_from: str | None = None
 
 
 #: As the last click of a visitor that has no session: over at any watermark.
@@ -148,12 +151,17 @@ def parse_run(records: Iterable[Record], max_bytes: int) -> list[Parsed]:
                 click = parse_forget(record.key)
             else:
                 click = parse_click(record.value, max_bytes)
-                if record.moved_from is not None and click.id is None:
-                    click = msgspec.structs.replace(click, id=f"moved from {record.moved_from}")
+                if click.id is None and (record.moved_from or record.replayed_from):
+                    click = msgspec.structs.replace(click, id=_id_of_copy(record))
         except BadClickError as error:
             click = error
         parsed.append(Parsed(record, click))
     return parsed
+
+
+def _id_of_copy(record: Record) -> str:
+    moved = f"moved from {record.moved_from}"
+    return moved if record.moved_from else f"replayed from {record.replayed_from}"
 
 
 def visitors_of(run: Iterable[Parsed]) -> set[str]:

@@ -22,15 +22,23 @@ MOVED_FROM: Final = "nextclick-moved-from"
 FORGET: Final = "nextclick-forget"
 
 
+#: The header of a dead letter that was sent again: ``partition-offset`` of its first record.
+REPLAYED: Final = "nextclick-replayed"
+
+
 def record_of(record: Any) -> Record:
     """A record of the clicks topic as the core has it."""
-    moved_from, forgets = None, False
+    moved_from, forgets, replayed_from = None, False, None
     for name, value in record.headers or ():
         if name == MOVED_FROM:
             moved_from = (value or b"").decode("utf-8", "replace")
         elif name == FORGET:
             forgets = True
-    return Record(record.offset, record.timestamp, record.key, record.value, moved_from, forgets)
+        elif name == REPLAYED:
+            replayed_from = (value or b"").decode("utf-8", "replace")
+    return Record(
+        record.offset, record.timestamp, record.key, record.value, moved_from, forgets, replayed_from
+    )
 
 
 class Placement:

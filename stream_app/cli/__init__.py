@@ -13,6 +13,7 @@ import typer
 from core.errors import NextclickError
 from stream_app.cli import (
     begin,
+    dead_letters,
     demo,
     evaluate,
     explain,
@@ -34,7 +35,21 @@ app = typer.Typer(
 )
 
 # One name a command; each module has a `register`.
-for command in (demo, worker, status, topics, begin, replay, explain, forget, evaluate, kafka, tune, kernels):
+for command in (
+    demo,
+    worker,
+    status,
+    topics,
+    begin,
+    replay,
+    explain,
+    forget,
+    dead_letters,
+    evaluate,
+    kafka,
+    tune,
+    kernels,
+):
     command.register(app)
 
 

@@ -307,6 +307,8 @@ class PartitionProcessor:
             "partition": str(self._partition),
             "offset": str(letter.record.offset),
         }
+        if letter.record.replayed_from:
+            origin["replayed"] = letter.record.replayed_from
         headers = [(name, value.encode("utf-8", "replace")) for name, value in origin.items()]
         return OutRecord(letter.record.key, letter.record.value, headers)
 
