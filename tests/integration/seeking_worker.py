@@ -28,7 +28,7 @@ def main() -> None:
     async def seek_often() -> None:
         while True:
             await asyncio.sleep(SEEK_EVERY_S)
-            if runtime._recovered and not app.rebalancing and not app.should_stop:
+            if runtime.health.is_recovered and not app.should_stop:
                 app.consumer.stop_flow()
                 app.flow_control.suspend()
                 app.flow_control.clear()
