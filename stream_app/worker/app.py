@@ -19,6 +19,7 @@ from stream_app.logs import set_up_logging
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic, check
 from stream_app.worker.runtime import Runtime
+from stream_app.worker.stopping import end_in_time
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.transport import PlainTransport, RawSchema, RunTransport
 
@@ -56,6 +57,7 @@ def _run(settings: Settings) -> None:
     loop.run_until_complete(runtime.start())
     worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None
+    end_in_time(lambda: app.should_stop, loop)
     worker.execute_from_commandline()
 
 

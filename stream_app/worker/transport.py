@@ -14,8 +14,8 @@ overridden:
   first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
 * ``on_partitions_revoked``: forgets what is outstanding.
-* ``_new_consumer_thread``: a fetch waits for :data:`FETCH_WAIT_MS` at most; what the group answers is
-  watched (:mod:`stream_app.worker.membership`), and the time of the last assignment (``RebalanceListener``).
+* ``_new_consumer_thread``: that of ``consumer_thread.py``, and ``RebalanceListener`` from there, too.
+* ``_commit``: none where that thread has ended; what was not committed is answered again.
 
 Changelogs and all else are read as Faust reads them.
 """
@@ -23,7 +23,6 @@ Changelogs and all else are read as Faust reads them.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, NamedTuple, cast
@@ -35,14 +34,9 @@ from faust.types import TP, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
-from stream_app.worker.membership import Membership
+from stream_app.worker.consumer_thread import ConsumerStoppedError, ConsumerThread, RebalanceListener
 
 logger = logging.getLogger(__name__)
-
-#: Milliseconds that a broker may hold a fetch until there are records. Faust's 1,500 are no harm where all
-#: partitions are busy; but a broker has one fetch at a time from a consumer, so that a click of a partition
-#: that is not in the fetch under way waits for its end.
-FETCH_WAIT_MS = 50
 
 
 class _Run:
@@ -54,41 +48,6 @@ class _Run:
         self.message = message
         self.after = after
         self.done = False
-
-
-class _ConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
-    """Faust's, with a shorter wait for a fetch, and a watch on the place in the group."""
-
-    logger = logging.getLogger("faust.transport")  # of each step of the service, which is Faust's
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        conf = self.app.conf
-        self.membership = Membership(conf.consumer_group_instance_id, conf.broker_session_timeout)
-
-    async def on_start(self) -> None:
-        """Start, and from then on watch what the group answers."""
-        await super().on_start()
-        self.membership.watch(self.coordinator)
-
-    @property
-    def coordinator(self) -> Any:
-        """Aiokafka's coordinator of the group."""
-        return self._ensure_consumer()._coordinator  # noqa: SLF001 -- Faust reads it so, too
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 -- a constant of Faust's, taken at its start
-        return consumer
-
-
-class _Listener(faust_aiokafka.ConsumerRebalanceListener):
-    """Faust's; an assignment is a contact with the group."""
-
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Note the time; the heartbeats begin when all is assigned."""
-        self._thread.membership.contact_at = time.monotonic()
-        await super().on_partitions_assigned(assigned)
 
 
 class Handed(NamedTuple):
@@ -109,16 +68,23 @@ class Handed(NamedTuple):
 class PlainConsumer(faust_aiokafka.Consumer):
     """Faust's, which hands over a record at a time; asked in addition what the group says."""
 
-    logger = logging.getLogger("faust.transport")  # the same
-    RebalanceListener = _Listener
-    _thread: _ConsumerThread
+    logger = logging.getLogger("faust.transport")  # of each step of the service, which is Faust's
+    RebalanceListener = RebalanceListener
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._session_timeout_s = self.app.conf.broker_session_timeout  # asked for once: Faust takes its time
 
     def _new_consumer_thread(self) -> faust_aiokafka.AIOKafkaConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _commit(self, offsets: Any) -> bool:
+        try:
+            return bool(await super()._commit(offsets))
+        except ConsumerStoppedError as error:
+            logger.info("offsets are not committed: %s", error)
+            return False
 
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
         """Sort what a stream brought by partition; each in the order of its log."""

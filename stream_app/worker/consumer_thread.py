@@ -1,0 +1,93 @@
+"""The thread in which Faust's Kafka consumer lives, apart from the agents: what the worker adds to it.
+
+Like ``transport.py`` this leans on internals of the pinned faust-streaming and mode-streaming.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.drivers import aiokafka as faust_aiokafka
+from mode.threads import QueueServiceThread
+
+from stream_app.kafka import FETCH_WAIT_MS
+from stream_app.worker.membership import Membership
+
+__all__ = ["AnsweringThread", "ConsumerStoppedError", "ConsumerThread", "RebalanceListener"]
+
+
+class AnsweringThread(QueueServiceThread):  # type: ignore[misc]  # mode is read as untyped
+    """A service in a thread that leaves no call without an answer.
+
+    A call that comes to mode's thread just as it ends is never run, and its caller would wait for ever: the
+    worker's stop after a crash, for one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls: set[asyncio.Future[Any]] = set()  # of the parent's loop
+
+    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        """Run something in the thread.
+
+        Raises:
+            ConsumerStoppedError: the thread ended before it was run.
+        """
+        if self.thread_loop.is_closed():
+            raise ConsumerStoppedError("the consumer's thread has ended")
+        promise = self.parent_loop.create_future()
+        self._calls.add(promise)
+        promise.add_done_callback(self._calls.discard)
+        await self.method_queue.call(promise, fun, *args, **kwargs)
+        return await promise
+
+    def _start_thread(self) -> None:
+        try:
+            super()._start_thread()
+        finally:
+            if not self.parent_loop.is_closed():
+                self.parent_loop.call_soon_threadsafe(self._fail_calls)
+
+    def _fail_calls(self) -> None:
+        for promise in [one for one in self._calls if not one.done()]:
+            promise.set_exception(ConsumerStoppedError("the consumer's thread ended"))
+
+
+class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
+    """Faust's, with a shorter wait for a fetch, and a watch on the place in the group."""
+
+    logger = logging.getLogger("faust.transport")  # of each step of the service, which is Faust's
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        conf = self.app.conf
+        self.membership = Membership(conf.consumer_group_instance_id, conf.broker_session_timeout)
+
+    async def on_start(self) -> None:
+        """Start, and from then on watch what the group answers."""
+        await super().on_start()
+        self.membership.watch(self.coordinator)
+
+    @property
+    def coordinator(self) -> Any:
+        """Aiokafka's coordinator of the group."""
+        return self._ensure_consumer()._coordinator  # noqa: SLF001 -- Faust reads it so, too
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 -- a constant of Faust's, taken at its start
+        return consumer
+
+
+class RebalanceListener(faust_aiokafka.ConsumerRebalanceListener):
+    """Faust's; an assignment is a contact with the group."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Note the time; the heartbeats begin when all is assigned."""
+        self._thread.membership.contact_at = time.monotonic()
+        await super().on_partitions_assigned(assigned)
