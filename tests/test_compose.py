@@ -17,6 +17,7 @@ import yaml
 
 from stream_app.kafka_jars import KAFKA_VERSION
 from stream_app.settings import ENV_PREFIX, Settings
+from stream_app.worker.stopping import STOP_S
 from tests.composed import command_of, composed, listeners, ours, services, settings_of, workers
 from tests.dockerfile import ROOT, last, stages
 
@@ -217,9 +218,9 @@ def test_two_workers_share_the_work_and_keep_their_state_apart():
 
 
 def test_a_worker_is_given_longer_to_stop_than_it_takes():
-    """A worker stops in under 10 s; the engine waits longer before it kills."""
+    """A worker ends by itself, whatever hangs; the engine waits longer than that before it kills."""
     for worker in workers().values():
-        assert int(worker["stop_grace_period"].removesuffix("s")) > 10
+        assert int(worker["stop_grace_period"].removesuffix("s")) > STOP_S
 
 
 def test_prometheus_scrapes_every_worker_at_its_port():
