@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from core.errors import NextclickError
 from core.params import ScoringParameters
 from core.presets import PRESETS
+from stream_app.chart import SCHEMA, with_settings
 from stream_app.scoring_file import DEFAULT_PRESET
 from stream_app.settings import ENV_PREFIX, Settings
 from stream_app.telemetry import Telemetry, describe
@@ -134,9 +135,11 @@ def made(document: Document, root: Path = ROOT) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Write the tables of all documents anew."""
+    """Write the tables of all documents anew, and the settings in the chart's schema."""
     for document in DOCUMENTS:
         (root / document.path).write_text(made(document, root), encoding="utf-8")
+    schema = root / SCHEMA
+    schema.write_text(with_settings(schema.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _line(cells: Sequence[str]) -> str:

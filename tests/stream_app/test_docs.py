@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from core.errors import NextclickError
+from stream_app.chart import SCHEMA
 from stream_app.docs import (
     DOCUMENTS,
     ROOT,
@@ -110,10 +112,14 @@ def test_the_verb_writes_the_tables_and_keeps_the_rest(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         emptied = fill((ROOT / document.path).read_text(encoding="utf-8"), document.name, "")
         path.write_text(emptied, encoding="utf-8")
+    schema = json.loads((ROOT / SCHEMA).read_text(encoding="utf-8"))
+    schema["properties"]["settings"]["properties"] = {}
+    (tmp_path / SCHEMA).parent.mkdir(parents=True)
+    (tmp_path / SCHEMA).write_text(json.dumps(schema), encoding="utf-8")
     main(tmp_path)
-    for document in DOCUMENTS:
-        expected = (ROOT / document.path).read_text(encoding="utf-8")
-        assert (tmp_path / document.path).read_text(encoding="utf-8") == expected
+    for path in (SCHEMA, *(document.path for document in DOCUMENTS)):
+        expected = (ROOT / path).read_text(encoding="utf-8")
+        assert (tmp_path / path).read_text(encoding="utf-8") == expected
 
 
 def test_a_document_takes_any_rows(tmp_path):
