@@ -10,6 +10,7 @@ The tree::
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
     ├── GroupError             another worker has this one's place in the group
+    ├── AccessError            Kafka does not permit what is needed
     ├── ReplayError            a file to replay cannot be read at all
     ├── EvaluationError        an evaluation that cannot be made: no such method, nothing to learn or to ask
     ├── TuneError              a search for parameters that cannot begin, or ended before its first figures
@@ -65,6 +66,10 @@ class BrokerError(NextclickError):
 
 class GroupError(NextclickError):
     """Another worker has this one's place in the group."""
+
+
+class AccessError(NextclickError):
+    """Kafka does not permit this user what is needed."""
 
 
 class ReplayError(NextclickError):

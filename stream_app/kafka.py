@@ -18,16 +18,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnknownError,
     for_code,
 )
 
-from core.errors import BrokerError, TopicError
+from core.errors import AccessError, BrokerError, TopicError
 from stream_app.kafka_diagnosis import why_not
 from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
@@ -227,6 +230,7 @@ async def create_topics(settings: Settings, shapes: Mapping[str, TopicShape]) ->
 
     Raises:
         TopicError: the broker refuses one.
+        AccessError: this user may not make one.
         BrokerError: no broker answers.
     """
     async with _admin(settings) as admin:
@@ -239,6 +243,11 @@ async def create_topics(settings: Settings, shapes: Mapping[str, TopicShape]) ->
         for name, code, *message in response.topic_errors:
             if not code:
                 created.append(name)
+            elif for_code(code) is TopicAuthorizationFailedError:
+                raise AccessError(
+                    f"Kafka at {settings.bootstrap_servers} does not permit to make topic {name!r}; "
+                    "`nextclick topics acls --role admin --principal User:…` prints what grants it"
+                )
             elif for_code(code) is not TopicAlreadyExistsError:
                 reason = (message[0] if message else None) or for_code(code).__name__
                 raise TopicError(f"Kafka at {settings.bootstrap_servers} refuses topic {name!r}: {reason}")
@@ -322,5 +331,15 @@ def broker_errors(settings: Settings) -> Iterator[None]:
             f"no Kafka answers at {where}; start one with `nextclick kafka` "
             "or set NEXTCLICK_BOOTSTRAP_SERVERS"
         ) from None
+    except (
+        TopicAuthorizationFailedError,
+        GroupAuthorizationFailedError,
+        ClusterAuthorizationFailedError,
+    ) as error:
+        what = " ".join(str(error).split())
+        raise AccessError(
+            f"Kafka at {where} does not permit this: {what}; `nextclick topics acls --help` says which "
+            "permissions each command needs"
+        ) from error
     except KafkaError as error:
         raise BrokerError(f"Kafka at {where} answers with an error: {error}") from error

@@ -36,13 +36,14 @@ def set_up_logging(settings: Settings) -> None:
     sys.excepthook = _uncaught
     sys.unraisablehook = _unraisable
     threading.excepthook = _uncaught_in_thread
-    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # at debug it prints requests, a login's too
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints all of its bytecode
     if level > logging.DEBUG:
         # Faust and aiokafka ask about every message whether debug is on: 13 % of a worker's time.
         logging.disable(logging.DEBUG)
         for chatty in CHATTY:
             logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    else:
+        logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # it would print requests, a login's too
 
 
 def formatter(log_format: str) -> logging.Formatter:

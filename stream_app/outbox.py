@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from stream_app.kafka import open_producer
+from stream_app.kafka import broker_errors, open_producer
 from stream_app.settings import Settings
 
 
@@ -21,7 +21,8 @@ class OutRecord(NamedTuple):
 class Outbox:
     """One producer; records of a call reach their partition in their order."""
 
-    def __init__(self, producer: Any) -> None:
+    def __init__(self, settings: Settings, producer: Any) -> None:
+        self._settings = settings
         self._producer = producer
 
     @classmethod
@@ -31,14 +32,22 @@ class Outbox:
         Raises:
             BrokerError: no broker answers.
         """
-        return cls(await open_producer(settings, client_id=f"{settings.group_id}-worker"))
+        return cls(settings, await open_producer(settings, client_id=f"{settings.group_id}-worker"))
 
     async def write(self, topic: str, partition: int, records: Iterable[OutRecord]) -> int | None:
         """Write records to one partition and wait until they are confirmed.
 
         Returns:
             The offset of the last one; None when there was none.
+
+        Raises:
+            AccessError: this user may not write to the topic.
+            BrokerError: the broker answers with another error, or not in time.
         """
+        with broker_errors(self._settings):
+            return await self._write(topic, partition, records)
+
+    async def _write(self, topic: str, partition: int, records: Iterable[OutRecord]) -> int | None:
         sent: list[Any] = []
         batch, in_batch = None, 0
         for record in records:

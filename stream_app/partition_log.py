@@ -82,8 +82,14 @@ class PartitionLog:
         self._reader.seek(self._tp, offset)
 
     async def fetch(self) -> list[Any]:
-        """The next records, up to :data:`MOST_AT_ONCE`; none when a second brought none."""
-        fetched = await self._reader.getmany(self._tp, timeout_ms=1000, max_records=MOST_AT_ONCE)
+        """The next records, up to :data:`MOST_AT_ONCE`; none when a second brought none.
+
+        Raises:
+            AccessError: this user may not read the topic.
+            BrokerError: the broker answers with another error.
+        """
+        with broker_errors(self._settings):
+            fetched = await self._reader.getmany(self._tp, timeout_ms=1000, max_records=MOST_AT_ONCE)
         return [record for records in fetched.values() for record in records]
 
     async def record_at(self, offset: int) -> Any | None:

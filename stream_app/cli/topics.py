@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from stream_app import topics as kafka_topics
+from stream_app.permissions import ROLES, commands, permissions
 from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
 from stream_app.topics import Problem
@@ -74,6 +75,42 @@ def check(config: Config = None, *, json: Json = False) -> None:
         names = ", ".join(kafka_topics.wanted_topics(settings))
         typer.echo(f"all topics are as they should be: {names}")
     _exit(problems)
+
+
+@_topics.command()
+def acls(
+    principal: Annotated[
+        str,
+        typer.Option(
+            help="Who is to be permitted, as Kafka knows them: User:NAME, User:CN=… by certificate."
+        ),
+    ],
+    role: Annotated[str, typer.Option(help="What they do: " + ", ".join(ROLES) + ".")] = "worker",
+    config: Config = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Print the commands that permit a user the least with which a role works; nothing is changed.
+
+    Topics and group are those of the settings. An administrator runs the commands, which are Apache Kafka's
+    own, with --command-config where the brokers want a login.
+
+    For example:
+
+      nextclick topics acls --principal User:worker
+
+      nextclick topics acls --principal User:shop --role producer
+
+      nextclick topics acls --principal User:ops --role explain --json
+    """
+    settings = load_settings(config)
+    needed = permissions(settings, role)
+    if json:
+        rows = [one._asdict() for one in needed]
+        typer.echo(msgspec.json.encode({"principal": principal, "role": role, "permissions": rows}))
+    else:
+        for command in commands(needed, principal, settings.bootstrap_servers):
+            typer.echo(command)
 
 
 def _print_problems(problems: list[Problem]) -> None:

@@ -16,6 +16,7 @@ from core.errors import NextclickError, TopicError
 from stream_app.kafka import describe_topics
 from stream_app.kafka_security import servers, ssl_context
 from stream_app.logs import set_up_logging
+from stream_app.permissions import refuse_lacking
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic, check
 from stream_app.worker.runtime import Runtime
@@ -36,6 +37,7 @@ def run_worker(settings: Settings) -> None:
         SystemExit: at the end; 0 after a signal, 1 after a crash, 2 after an error below that was logged.
         BrokerError: no broker answers.
         TopicError: a topic is missing or has the wrong shape.
+        AccessError: Kafka does not permit what a worker does.
     """
     set_up_logging(settings)
     try:
@@ -150,6 +152,7 @@ def _transport(app: faust.App, settings: Settings) -> PlainTransport | RunTransp
 
 async def _checked_partitions(settings: Settings) -> int:
     """Partitions of the input, once all topics are as they must be."""
+    await refuse_lacking(settings, "worker")
     problems = await check(settings)
     for problem in problems:
         if not problem.refuses:

@@ -1,0 +1,193 @@
+"""The least permissions of each role, on a Kafka that grants nothing else: what is printed is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import shutil
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+
+from core.errors import AccessError
+from stream_app.kafka_security import client_options
+from stream_app.permissions import Permission, lacking, permissions, refuse_lacking
+from stream_app.settings import Settings
+from tests.exact_stream import MESSY_WINDOW, wait_exact
+from tests.oracles.whole_log import messy_clicks
+from tests.secured_kafka import Secured, secured_kafka, with_
+from tests.worker_process import (
+    WorkerProcess,
+    create_topics,
+    read_topics,
+    run_nextclick,
+    send_clicks,
+    wait_done,
+    wait_until,
+)
+
+#: Kafka's numbers of kinds and operations.
+KINDS = {"--topic": 2, "--group": 3}
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+LITERAL, ALLOW = 3, 3
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory) -> Iterator[Secured]:
+    """A Kafka with an authorizer."""
+    with secured_kafka(tmp_path_factory.mktemp("permissions") / "kafka") as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def settings(secured, tmp_path) -> Settings:
+    """Settings of the user who may do anything, with names that no other test has."""
+    own = uuid.uuid4().hex[:8]
+    names = ("clicks_topic", "recommendations_topic", "sessions_topic", "dead_letters_topic")
+    return with_(
+        Settings(data_dir=tmp_path / "data", metrics_port=0, partitions=2, session_timeout_s=6),
+        secured.login() | {name: f"{name}-{own}" for name in names} | {"group_id": f"group-{own}"},
+    )
+
+
+def as_user(secured: Secured, settings: Settings, user: str) -> Settings:
+    """The same settings with another user."""
+    return with_(settings, secured.login(user))
+
+
+def send(secured: Secured, request: object) -> None:
+    """Send a request as the administrator."""
+
+    async def ask() -> None:
+        plain = Settings(bootstrap_servers=secured.addresses["PLAINTEXT"])
+        admin = AIOKafkaAdminClient(**client_options(plain))
+        try:
+            await admin.start()
+            answer = await admin._send_to_controller(request)
+            done = getattr(answer, "creation_responses", None) or answer.filter_responses
+            assert [code for code, *_ in done] == [0], answer
+        finally:
+            await admin.close()
+
+    asyncio.run(ask())
+
+
+def grant(secured: Secured, settings: Settings, user: str, role: str) -> None:
+    """Do what the commands say that `nextclick topics acls` prints, word by word, and wait until it is so."""
+    done = run_nextclick(settings, "topics", "acls", "--principal", f"User:{user}", "--role", role)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in done.stdout.splitlines():
+        words = shlex.split(line)
+        assert words[:4] == ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap_servers, "--add"]
+        options = list(zip(words[4::2], words[5::2], strict=True))
+        (kind, name), ((_, principal),) = options[-1], [o for o in options if o[0] == "--allow-principal"]
+        for _, operation in [o for o in options if o[0] == "--operation"]:
+            number = OPERATIONS[operation]
+            send(secured, CreateAclsRequest(KINDS[kind], name, LITERAL, principal, "*", number, ALLOW))
+    theirs = as_user(secured, settings, user)
+    wait_until(lambda: asyncio.run(lacking(theirs, role)) == [], "it is granted")
+
+
+def change(secured: Secured, user: str, one: Permission, request: type) -> None:
+    """Give a permission of one operation, or take it back."""
+    kind, number = KINDS[f"--{one.kind}"], OPERATIONS[one.operations[0]]
+    send(secured, request(kind, one.name, LITERAL, f"User:{user}", "*", number, ALLOW))
+
+
+def test_workers_work_with_what_is_printed_and_nothing_else(secured, settings):
+    """Two workers share, one is killed, starts again without its data and recovers: all is exact."""
+    settings = settings.model_copy(update=MESSY_WINDOW)
+    create_topics(settings)
+    grant(secured, settings, "worker", "worker")
+    theirs = as_user(secured, settings, "worker")
+    clicks = messy_clicks(3, 1500)
+    with WorkerProcess(theirs, "first") as first, WorkerProcess(theirs, "second") as second:
+        first.start().wait_ready()
+        send_clicks(settings, clicks[:500])
+        second.start().wait_ready()
+        send_clicks(settings, clicks[500:1000])
+        wait_done(settings, [first, second])
+        first.kill()
+        shutil.rmtree(first.data_dir)
+        send_clicks(settings, clicks[1000:])
+        first.start().wait_ready()
+        wait_exact(settings, [first, second])
+        assert "Authorization" not in first.log.read_text() + second.log.read_text()
+
+
+def test_each_permission_of_a_worker_is_needed_and_named_where_it_lacks(secured, settings):
+    """Without any one of them a worker does not start, and says which it is; without all it says all."""
+    create_topics(settings)
+    theirs = as_user(secured, settings, "worker")
+    needed = [
+        one._replace(operations=(operation,))
+        for one in permissions(settings, "worker")
+        for operation in one.operations
+    ]
+    done = run_nextclick(theirs, "worker")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("error: Kafka at ")
+    for one in permissions(settings, "worker"):
+        assert f"{' and '.join(one.operations)} on {one.kind} {one.name}" in done.stderr
+    assert "`nextclick topics acls --role worker" in done.stderr
+    grant(secured, settings, "worker", "worker")
+    for one in needed:
+        change(secured, "worker", one, DeleteAclsRequest)
+        wait_until(lambda: asyncio.run(lacking(theirs, "worker")) != [], "it is revoked")
+        # A topic that may not be seen at all lacks the rest of its permissions, too.
+        (left,) = asyncio.run(lacking(theirs, "worker"))
+        assert left[:2] == one[:2]
+        assert one.operations[0] in left.operations
+        with pytest.raises(AccessError, match=f"{one.operations[0]}.* on {one.kind} {one.name}"):
+            asyncio.run(refuse_lacking(theirs, "worker"))
+        change(secured, "worker", one, CreateAclsRequest)
+        wait_until(lambda: asyncio.run(lacking(theirs, "worker")) == [], "it is granted again")
+
+
+def test_each_command_works_with_its_role(secured, settings, tmp_path):
+    """Without its permissions a command is refused in one sentence; with what is printed for it, it works."""
+    theirs = as_user(secured, settings, "reader")
+    file = tmp_path / "clicks.csv"
+    file.write_text("visitor,item,time\na,x,1396860669\na,y,1396860670\nb,x,1396860671\n")
+    place = ["--partition", "0", "--offset", "0"]
+    commands = {
+        "admin": ["topics", "create"],
+        "begin": ["begin", "--from", "earliest"],
+        "replay": ["replay", str(file), "--speed", "max"],
+        "explain": ["explain", *place],
+        "forget": ["forget", "a"],
+        "dead-letters": ["dead-letters", "replay"],
+    }
+    with WorkerProcess(settings) as worker:
+        for role, command in commands.items():
+            done = run_nextclick(theirs, *command)
+            if role != "forget":  # it has the permissions that were granted before this one
+                assert done.returncode == 2, (command, done)
+                (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+                assert "Traceback" not in done.stderr
+                assert settings.clicks_topic in said or "permit" in said
+            grant(secured, settings, "reader", role)
+            if role == "explain":
+                place[1] = str(min(read_topics(settings).places)[0])
+            done = run_nextclick(theirs, *command[:1], *(place if role == "explain" else command[1:]))
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+            if role == "replay":
+                worker.start()
+                wait_done(settings, [worker])
+
+
+def test_the_permissions_as_json(settings):
+    """--json has the same as data; another role is refused with those that there are."""
+    done = run_nextclick(settings, "topics", "acls", "--principal", "User:x", "--role", "reader", "--json")
+    assert msgspec.json.decode(done.stdout) == {
+        "principal": "User:x",
+        "role": "reader",
+        "permissions": [{"kind": "topic", "name": settings.recommendations_topic, "operations": ["Read"]}],
+    }
+    done = run_nextclick(settings, "topics", "acls", "--principal", "User:x", "--role", "boss")
+    assert done.returncode == 2
+    assert "expected one of worker, admin, producer" in done.stderr
