@@ -57,5 +57,7 @@ def sentence(what: str, reading: Reading) -> str:
     """
     if reading.left is None:
         return f"{what}: how many is not known yet"
+    if not reading.left:
+        return f"{what}: all {reading.done} done"
     about = "" if reading.seconds_left is None else f", about {reading.seconds_left:.0f} s left"
     return f"{what}: {reading.done} of {reading.done + reading.left}, {reading.a_second:.0f} a second{about}"

@@ -26,6 +26,7 @@ from tests.worker_process import (
     read_topics,
     run_nextclick,
     send_clicks,
+    send_records,
     wait_done,
     wait_until,
 )
@@ -177,6 +178,7 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
             assert done.returncode == 0, (command, done.stdout, done.stderr)
             if role == "replay":
                 worker.start()
+                asyncio.run(send_records(settings, [(b"k", b"no click")]))
                 wait_done(settings, [worker])
 
 

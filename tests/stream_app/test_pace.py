@@ -35,6 +35,7 @@ def test_the_end_and_a_new_beginning():
     pace = Pace()
     pace.look(0, 1.0)
     assert (pace.reading().left, pace.reading().seconds_left) == (0, 0.0)
+    assert sentence("records", pace.reading()) == "records: all 0 done"
     pace.begin()
     assert (pace.reading().left, pace.reading().done) == (None, 0)
 
