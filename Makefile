@@ -7,7 +7,7 @@ PEERS := build/peers
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs lock clean
+.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs picture lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -83,6 +83,9 @@ format: $(VENV)/.dev     ## Format and fix what can be fixed
 docs: $(VENV)/.dev       ## Write the tables of docs/ and the dashboards anew from the code
 	$(BIN)/python -m stream_app.docs
 	$(BIN)/python -m deploy.grafana
+
+picture: $(VENV)/.dev $(PROMETHEUS)/.unpacked ## The dashboards' picture for the README, from a real run of some minutes
+	$(BIN)/python -m tests.prometheus.picture $(ARGS)
 
 lock: $(BIN)/python      ## Make the lock files anew from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -17,6 +17,10 @@ NAME: Final = "runbook"
 _SECTION: Final = re.compile(r"^### (Nextclick\w+)\n(.*?)(?=^#{1,3} |\Z)", re.MULTILINE | re.DOTALL)
 
 
+#: A link of Markdown to another section or another document.
+_LINK: Final = re.compile(r"\[([^]]+)\]\((?!https?:)([^)]+)\)")
+
+
 @cache
 def sections() -> dict[str, str]:
     """By alert, its section of the runbook in Markdown, without the heading; in the document's order."""
@@ -44,8 +48,16 @@ def runbook() -> dashboard.Dashboard:
             .title(alert)
             .description(f"What {alert} means, how to look, what to do.")
             .mode(TextMode.MARKDOWN)
-            .content(body)
+            .content(_LINK.sub(_link_in_grafana, body))
             .height(12)
             .span(12)
         )
     return made
+
+
+def _link_in_grafana(link: re.Match[str]) -> str:
+    """The same link where there are no documents: to the panel of that section, else the words alone."""
+    words, target = link[1], link[2]
+    if words in sections() and target == f"#{words.lower()}":
+        return f"[{words}]({section_url(words)})"
+    return f"{words} (docs/runbook.md)" if target.startswith("#") else words

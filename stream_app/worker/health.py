@@ -142,8 +142,8 @@ class Health:
     def look(self) -> bool:
         """Look how the worker is, from its event loop, each second. Whether it is ready."""
         now_s = time.monotonic()
-        if not self._recovered:
-            self._telemetry.recovery_seconds.set(now_s - (self._assigned_at_s or self._began_s))
+        if not self._recovered and self._assigned_at_s is not None:
+            self._telemetry.recovery_seconds.set(now_s - self._assigned_at_s)
         self._follow(now_s)
         self._parts = self._partitions()
         before, self._waits_for = self._waits_for, self._see_what_it_waits_for()

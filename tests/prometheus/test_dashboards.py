@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import combinations
 
 import pytest
@@ -111,6 +112,14 @@ def test_a_panel_leads_to_the_sections_of_its_alerts():
                 assert (page, by_id[int(number)]) == ("/d/nextclick-runbook", alert)
                 linked.add(alert)
     assert linked == {rule["alert"] for rule in rules_of("alert")}
+
+
+def test_the_runbook_s_links_work_in_grafana():
+    """They lead to panels; what leads to other documents is words there."""
+    targets = re.findall(r"\]\(([^)]+)\)", json.dumps(read("runbook")))
+    ids = {str(panel["id"]) for panel in read("runbook")["panels"]}
+    assert len(targets) > 10
+    assert all(target.removeprefix("/d/nextclick-runbook?viewPanel=") in ids for target in targets)
 
 
 def test_grafana_is_told_where_prometheus_and_the_dashboards_are():
