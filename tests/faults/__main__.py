@@ -81,9 +81,14 @@ def kafka() -> Iterator[str]:
 
 def table(results: dict[str, dict[str, object]]) -> str:
     """The results for people."""
-    lines = ["| case | seconds | clicks | written again | |", "|---|---:|---:|---:|---|"]
+    lines = [
+        "| case | seconds | clicks | written again | longest pause, s | |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
     for name, one in results.items():
-        figures = f"{one['seconds']:.0f} | {one.get('clicks', '')} | {one.get('repeats', '')}"
+        pause_s = one.get("pause_s")
+        pause = "" if pause_s is None else f"{pause_s:.1f}"
+        figures = f"{one['seconds']:.0f} | {one.get('clicks', '')} | {one.get('repeats', '')} | {pause}"
         lines.append(f"| {name.replace('_', ' ')} | {figures} | {'ok' if one['ok'] else 'FAILED'} |")
     return "\n".join(lines)
 

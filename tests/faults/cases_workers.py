@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stream_app.settings import Settings
-from tests.faults.stream import FaultStream, Outcome, freeze, is_frozen, thaw
+from tests.faults.stream import FaultStream, Outcome, freeze, is_frozen, longest_pause_s, thaw
 
 #: Longer than the session timeout of the streams here, seconds.
 BEYOND_TIMEOUT_S = 9.0
@@ -88,6 +88,32 @@ def killed_joined_and_stopped(settings: Settings, scale: float) -> Outcome:
                     worker.kill()
             stream.ready("first", "second")
         return stream.finish()
+
+
+def rolled(settings: Settings, scale: float) -> Outcome:
+    """Each of two workers is stopped and started again, one after the other, as an upgrade does."""
+    with FaultStream(settings, 46, scale) as stream:
+        return roll(stream)
+
+
+def rolled_by_name(settings: Settings, scale: float) -> Outcome:
+    """The same where workers have a group_instance_id: partitions wait for theirs, the others see nothing."""
+    with FaultStream(settings, 47, scale, session_timeout_s=60.0) as stream:
+        stream.named = True
+        return roll(stream)
+
+
+def roll(stream: FaultStream) -> Outcome:
+    """A rolling restart; nothing is lost, and answers are given once."""
+    stream.ready("first", "second")
+    with stream.load(8000, 200):
+        for name in ("first", "second"):
+            stream.live(3)
+            stream.stop(stream.workers[name])
+            stream.ready(name)
+    outcome = stream.finish()
+    assert outcome.repeats == 0, "who is stopped finishes and commits what it has in hand"
+    return outcome._replace(pause_s=longest_pause_s(stream.settings))
 
 
 def killed_at_random(settings: Settings, scale: float) -> Outcome:

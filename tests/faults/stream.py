@@ -24,7 +24,15 @@ from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW
 from tests.faults.exact import check_exact, check_tables
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
-from tests.worker_process import NEXTCLICK, Topics, WorkerProcess, create_topics, note_record, sending
+from tests.worker_process import (
+    NEXTCLICK,
+    Topics,
+    WorkerProcess,
+    create_topics,
+    note_record,
+    read_topic,
+    sending,
+)
 
 DOOMED = [sys.executable, str(Path(__file__).with_name("doomed_worker.py"))]
 
@@ -43,11 +51,19 @@ RECORDED_CHANGES = MESSY_WINDOW | {"gap_s": 1200.0, "grace_s": 60.0, "max_clicks
 
 
 class Outcome(NamedTuple):
-    """What a case came to: seconds, clicks, answers and dead letters written more than once."""
+    """What a case came to.
+
+    Attributes:
+        seconds: it took.
+        clicks: were sent.
+        repeats: answers and dead letters written more than once.
+        pause_s: the longest time between two answers of a partition, seconds; where the case asks for it.
+    """
 
     seconds: float
     clicks: int
     repeats: int
+    pause_s: float | None = None
 
 
 class Follower:
@@ -123,6 +139,9 @@ class FaultStream:
         changes: settings of the case.
     """
 
+    #: Whether workers have names in the group.
+    named = False
+
     #: Clicks by time that every stream sends in place of messy ones; none: messy ones.
     recording: ClassVar[Sequence[Click]] = ()
 
@@ -162,7 +181,9 @@ class FaultStream:
             doom: moment, count and signal of ``doomed_worker.py``; none for a plain worker.
         """
         if name not in self.workers:
-            self.workers[name] = self._stack.enter_context(WorkerProcess(self.settings, name))
+            own = {"group_instance_id": name} if self.named else {}
+            settings = self.settings.model_copy(update=own)
+            self.workers[name] = self._stack.enter_context(WorkerProcess(settings, name))
         worker = self.workers[name]
         worker.command = [*DOOMED, *doom] if doom else [*NEXTCLICK, "worker"]
         return worker
@@ -281,6 +302,15 @@ class FaultStream:
         """Fail with the ends of the logs."""
         logs = "\n\n".join(f"{name}:\n{worker.tail()}" for name, worker in self.workers.items())
         raise AssertionError(f"{why}\n{logs}")
+
+
+def longest_pause_s(settings: Settings) -> float:
+    """The longest time between the writing of two answers of a partition, seconds."""
+    longest_ms, before = 0, {}
+    for record in read_topic(settings, settings.recommendations_topic):
+        longest_ms = max(longest_ms, record.timestamp - before.get(record.partition, record.timestamp))
+        before[record.partition] = record.timestamp
+    return longest_ms / 1000
 
 
 def is_frozen(pid: int) -> bool:

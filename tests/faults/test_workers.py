@@ -20,6 +20,11 @@ def test_a_worker_that_hangs_says_so(settings):
     cases.hanging(settings, 0.7)
 
 
+def test_a_rolling_restart(settings):
+    """Two workers are stopped and started again, one after the other, under load: exact, nothing twice."""
+    assert cases.rolled(settings, 0.4).pause_s > 0
+
+
 def test_killed_at_random_moments(settings):
     """Two workers that are killed again and again under load leave all exact."""
     cases.killed_at_random(settings, 0.6)
