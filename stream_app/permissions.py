@@ -37,6 +37,7 @@ ROLES: Final = {
     "explain": "nextclick explain",
     "forget": "nextclick forget",
     "dead-letters": "nextclick dead-letters",
+    "lag": "nextclick topics list and lag",
 }
 
 _CONFIGS = "DescribeConfigs"
@@ -70,6 +71,10 @@ def permissions(settings: Settings, role: str) -> list[Permission]:
             *group,
         ],
         "admin": [("topic", name, ("Create", "Describe", _CONFIGS)) for name in wanted_topics(settings)],
+        "lag": [
+            *(("topic", name, ("Describe", _CONFIGS)) for name in wanted_topics(settings)),
+            ("group", settings.group_id, ("Describe",)),
+        ],
         "producer": [("topic", clicks, ("Write",))],
         "reader": [("topic", answers, ("Read",))],
         "replay": [("topic", clicks, ("Read", "Write"))],

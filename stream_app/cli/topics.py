@@ -1,4 +1,4 @@
-"""``nextclick topics``: make the topics, and check those that exist."""
+"""``nextclick topics``: make the topics, check those that exist, and see how far the workers are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from stream_app import topics as kafka_topics
+from stream_app.lag import group_lag, topic_states, total
 from stream_app.permissions import ROLES, commands, permissions
 from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
@@ -22,7 +23,8 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 _topics = typer.Typer(
-    no_args_is_help=True, help="Make the Kafka topics that are needed, or check those that exist."
+    no_args_is_help=True,
+    help="Make the Kafka topics that are needed, check them, and see how far the workers are.",
 )
 
 
@@ -75,6 +77,69 @@ def check(config: Config = None, *, json: Json = False) -> None:
         names = ", ".join(kafka_topics.wanted_topics(settings))
         typer.echo(f"all topics are as they should be: {names}")
     _exit(problems)
+
+
+@_topics.command("list")
+def list_topics(config: Config = None, *, json: Json = False) -> None:
+    """List the topics of the settings that exist: how large they are, and how long records are kept.
+
+    For example:
+
+      nextclick topics list
+    """
+    settings = load_settings(config)
+    states = asyncio.run(topic_states(settings))
+    if json:
+        typer.echo(msgspec.json.encode({"topics": states}))
+        return
+    print_table(
+        ["topic", "partitions", "replicas", "records", "kept until"],
+        [(one.topic, str(one.partitions), str(one.replicas), f"{one.records:,}", one.kept) for one in states],
+    )
+
+
+@_topics.command()
+def lag(config: Config = None, *, json: Json = False) -> None:
+    """Say how far the group of workers is in each partition of the clicks, by what it has committed.
+
+    Asked twice, a partition whose committed offset stands while its end moves on is stuck. Workers commit
+    once in commit_interval_s, so a lag of a second's clicks is none.
+
+    For example:
+
+      nextclick topics lag
+
+      nextclick topics lag --json
+    """
+    settings = load_settings(config)
+    lags = asyncio.run(group_lag(settings))
+    if json:
+        said = {"group_id": settings.group_id, "lag": total(lags), "partitions": lags}
+        typer.echo(msgspec.json.encode(said))
+        return
+    print_table(
+        ["partition", "oldest", "committed", "end", "lag"],
+        [
+            (
+                str(one.partition),
+                f"{one.begin:,}",
+                "not begun" if one.committed is None else f"{one.committed:,}",
+                f"{one.end:,}",
+                f"{one.lag:,}",
+            )
+            for one in lags
+        ],
+    )
+    typer.echo(
+        f"the group {settings.group_id!r} has {total(lags):,} records of {settings.clicks_topic} to go"
+    )
+    for one in lags:
+        if one.lost:
+            typer.echo(
+                f"partition {one.partition}: retention has removed {one.lost:,} records that the group had "
+                "not come to",
+                err=True,
+            )
 
 
 @_topics.command()

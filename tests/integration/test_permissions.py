@@ -157,6 +157,7 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
     place = ["--partition", "0", "--offset", "0"]
     commands = {
         "admin": ["topics", "create"],
+        "lag": ["topics", "lag"],
         "begin": ["begin", "--from", "earliest"],
         "replay": ["replay", str(file), "--speed", "max"],
         "explain": ["explain", *place],

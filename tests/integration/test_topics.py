@@ -12,13 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from core.clicks import Click
 from core.errors import TopicError
 from stream_app import kafka as door
 from stream_app import topics
 from stream_app.brokers import embedded_broker
 from stream_app.kafka import TopicShape
+from stream_app.kafka_groups import group_offsets
+from stream_app.lag import PartitionLag, lag_of
 from stream_app.settings import Settings
 from stream_app.topics import Problem
+from tests.oracles.whole_log import BEGIN_MS
+from tests.worker_process import send_clicks
 
 NEXTCLICK = str(Path(sys.executable).with_name("nextclick"))
 
@@ -190,6 +195,44 @@ def test_check_command(settings):
     after = run(settings, "topics", "check")
     assert (after.returncode, after.stderr) == (0, "")
     assert after.stdout.startswith("all topics are as they should be: clicks-")
+
+
+def test_list_and_lag(settings):
+    """Sizes and retention of each topic; how far the group is, where it has not begun, and what is lost."""
+    asyncio.run(topics.create(settings))
+    send_clicks(settings, [Click(f"v{n}", "a", BEGIN_MS) for n in range(40)])
+    listed = {
+        one["topic"]: one for one in json.loads(run(settings, "topics", "list", "--json").stdout)["topics"]
+    }
+    assert list(listed) == list(topics.wanted_topics(settings))
+    clicks = listed[settings.clicks_topic]
+    assert (clicks["partitions"], clicks["replicas"], clicks["records"]) == (4, 1, 40)
+    assert listed[settings.sessions_topic]["kept"] == "for ever"
+    assert "1 replica" not in run(settings, "topics", "list").stdout
+    fresh = json.loads(run(settings, "topics", "lag", "--json").stdout)
+    assert fresh["lag"] == 40
+    assert {one["committed"] for one in fresh["partitions"]} == {None}
+    assert run(settings, "topics", "lag").stdout.count("not begun") == 4
+    ends = {one["partition"]: one["end"] for one in fresh["partitions"]}
+
+    async def commit() -> None:
+        async with group_offsets(settings, settings.clicks_topic, 4) as group:
+            await group.commit({partition: end - 1 for partition, end in ends.items()})
+
+    asyncio.run(commit())
+    assert json.loads(run(settings, "topics", "lag", "--json").stdout)["lag"] == 4
+    done = run(settings, "topics", "lag")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"the group {settings.group_id!r} has 4 records of {settings.clicks_topic} to go" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("begin", "committed", "end", "lag", "lost"),
+    [(0, None, 0, 0, 0), (3, None, 10, 7, 0), (3, 7, 10, 3, 0), (8, 5, 10, 2, 3), (0, 10, 10, 0, 0)],
+)
+def test_the_lag_of_a_partition(begin, committed, end, lag, lost):
+    """A group that has not begun has all before it; what retention took before it came is lost."""
+    assert lag_of(2, begin, committed, end) == PartitionLag(2, begin, committed, end, lag, lost)
 
 
 def test_create_command_shows_what_cannot_be_used(settings):
