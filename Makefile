@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := build/peers
+WORKER := build/worker
 # Most of a test on a real broker is waiting, so two run at a time; JOBS=0 for one after the other.
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs picture lock clean
+.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs sbom audit picture lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -79,6 +80,20 @@ evaluation: $(VENV)/.dev ## Every method on every data set, into the tables of d
 format: $(VENV)/.dev     ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What the image installs, in an environment of its own.
+$(WORKER)/.installed: requirements/worker.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv --clear $(WORKER)
+	$(WORKER)/bin/python -m pip install --quiet --require-hashes -r requirements/worker.lock
+	@touch $@
+
+sbom: $(VENV)/.dev $(WORKER)/.installed ## The bill of materials of what the image installs, with licences: build/sbom.cdx.json
+	$(BIN)/cyclonedx-py environment $(WORKER)/bin/python --pyproject pyproject.toml --mc-type application --output-reproducible --output-file build/sbom.cdx.json
+
+audit: $(VENV)/.dev      ## Known weaknesses of the locked libraries; fails where nothing can be learnt about one
+	@for lock in worker demo; do \
+	  $(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/$$lock.lock || { \
+	    echo "requirements/$$lock.lock has a weakness, or could not be audited in full: see above. What is not known is no pass."; exit 1; }; done
 
 docs: $(VENV)/.dev       ## Write the tables of docs/ and the dashboards anew from the code
 	$(BIN)/python -m stream_app.docs

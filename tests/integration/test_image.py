@@ -7,6 +7,7 @@ another user where the tests run as root, so that what it may not write it canno
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
 
 from core.clicks import Click
 from stream_app import topics
@@ -163,6 +167,53 @@ def test_a_worker_of_the_image_answers_compiles_nothing_and_writes_to_its_volume
         assert not is_healthy(image, worker)
     assert compiled(volume) == compiled(own.prepared_dir)
     assert image.files() == before
+
+
+def test_the_bill_of_materials_has_every_locked_library_with_its_licence(image, tmp_path):
+    """What `make sbom` does, of the image: valid by CycloneDX' schema, each version that of the lock."""
+    made = tmp_path / "sbom.json"
+    (line,) = (line for line in made_by("sbom") if "cyclonedx-py" in line)
+    for place, here in (("build/worker", image.here("/opt/nextclick")), ("build/sbom.cdx.json", str(made))):
+        line = line.replace(place, here)
+    program, *arguments = line.split()
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    text = made.read_text(encoding="utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    components = json.loads(text)["components"]
+    locked = locked_here()
+    found = {normal(one["name"]): one["version"] for one in components}
+    assert len(locked) > 40
+    assert locked.items() <= found.items()
+    assert set(found) - set(locked) <= {"pip", "setuptools"}
+    assert [one["name"] for one in components if not one.get("licenses")] == []
+
+
+def locked_here() -> dict[str, str]:
+    """The version of each library that the lock installs on this machine."""
+    lock = (ROOT / "requirements/worker.lock").read_text(encoding="utf-8")
+    lines = re.findall(r"^([\w.-]+==[^\\\n]+)", lock, re.MULTILINE)
+    wanted = [one for one in map(Requirement, lines) if one.marker is None or one.marker.evaluate()]
+    return {one.name: str(one.specifier).removeprefix("==") for one in wanted}
+
+
+def normal(name: str) -> str:
+    """A package's name as locks write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def made_by(verb: str) -> list[str]:
+    """The commands of one of the Makefile's verbs, with this environment's programs; none is run."""
+    venv = Path(sys.prefix)
+    done = subprocess.run(
+        ["make", "--dry-run", f"--old-file={venv}/.dev", f"VENV={venv}", verb],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.splitlines()
 
 
 def is_healthy(image: Image, worker: WorkerProcess) -> bool:
