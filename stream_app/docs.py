@@ -17,6 +17,7 @@ from core.errors import NextclickError
 from core.params import ScoringParameters
 from core.presets import PRESETS
 from stream_app.chart import SCHEMA, with_settings
+from stream_app.permissions import ROLES, permissions
 from stream_app.scoring_file import DEFAULT_PRESET
 from stream_app.settings import ENV_PREFIX, Settings
 from stream_app.telemetry import Telemetry, describe
@@ -68,6 +69,22 @@ def scoring_rows() -> list[tuple[str, str, str]]:
     ]
 
 
+def permissions_rows() -> list[tuple[str, str, str, str, str]]:
+    """A row a permission of each role, with the names of the defaults."""
+    settings = Settings.model_construct()
+    return [
+        (
+            "" if number else f"`{role}`",
+            "" if number else what,
+            one.kind,
+            f"`{one.name}`",
+            ", ".join(f"`{operation}`" for operation in one.operations),
+        )
+        for role, what in ROLES.items()
+        for number, one in enumerate(permissions(settings, role))
+    ]
+
+
 def metrics_rows() -> list[tuple[str, str, str, str]]:
     """A row a metric, in the order in which they are defined: name, kind, labels, meaning."""
     return [
@@ -89,6 +106,9 @@ DOCUMENTS: Final = (
         settings_rows,
     ),
     Document("docs/settings.md", "scoring", ("TOML key", "default", "meaning"), scoring_rows),
+    Document(
+        "docs/security.md", "permissions", ("role", "for", "on", "name", "operations"), permissions_rows
+    ),
     Document("docs/metrics.md", "metrics", ("name", "kind", "labels", "meaning"), metrics_rows),
 )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
-from stream_app.broker_process import HOST, free_ports
+from stream_app.broker_process import HOST, Broker, free_ports
 from stream_app.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.certificates import Authority
@@ -37,12 +37,22 @@ class Secured(NamedTuple):
         authority: whose certificates it trusts and shows.
         foreign: another authority.
         folder: where certificates are.
+        broker: its process.
     """
 
     addresses: Mapping[str, str]
     authority: Authority
     foreign: Authority
     folder: Path
+    broker: Broker
+
+    def change_password(self, user: str, old: str, new: str) -> None:
+        """Change a password of PLAIN; the broker is stopped and started again."""
+        self.broker.stop()
+        properties = self.folder / "kafka" / "server.properties"
+        text = properties.read_text()
+        properties.write_text(text.replace(f'user_{user}="{old}"', f'user_{user}="{new}"'))
+        self.broker.start()
 
     def login(self, user: str = "shop", listener: str = "SECURE", **others: Any) -> dict[str, Any]:
         """The settings of a user that logs in with the right password."""
@@ -94,9 +104,11 @@ def secured_kafka(folder: Path) -> Iterator[Secured]:
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         for part in ("--add-scram", f"{mechanism}=[name={user},password={password}]")
     ]
-    with local_kafka(folder / "kafka", port=ports["PLAINTEXT"], extra=extra, heap_mb=256, format_with=scram):
+    with local_kafka(
+        folder / "kafka", port=ports["PLAINTEXT"], extra=extra, heap_mb=256, format_with=scram
+    ) as broker:
         addresses = {name: f"{HOST}:{ports[name]}" for name in LISTENERS}
-        yield Secured(addresses, authority, foreign, folder)
+        yield Secured(addresses, authority, foreign, folder, broker)
 
 
 def _listener(name: str, protocol: str, certificate: Path | None, authority: Authority) -> dict[str, str]:

@@ -40,6 +40,9 @@ TOKEN = "wonder-word"  # noqa: S105 -- made up
 
 #: Visitors in the changelog: restoring them takes some seconds.
 VISITORS = 60_000
+#: What no line of the log has, and no page.
+VISITOR, ITEM = "visitor-of-no-line", "item-of-no-line"
+
 CLICK = HeldClick(BEGIN_MS, 0, "a")
 
 
@@ -129,7 +132,7 @@ def test_a_long_recovery_is_alive_not_ready_and_says_how_far_it_is(started):
     assert restoring, [seen.status.waits_for for seen in started.seen]
     assert {seen.live[0] for seen in started.seen} == {200}
     assert {seen.ready[0] for seen in started.seen} == {503}
-    assert all("restoring the state, changelog records" in seen.ready[1] for seen in restoring[:-1])
+    assert any("restoring the state, changelog records" in seen.ready[1] for seen in restoring)
     left = [seen.status.recovery.left for seen in restoring]
     assert left == sorted(left, reverse=True)
     assert not any(seen.status.ready for seen in restoring)
@@ -143,7 +146,7 @@ def test_a_worker_shows_its_partitions_and_its_index(started):
     """/status has for the partition how far it is, what is open and what it does, and the index beside it."""
     settings, worker = started.settings, started.worker
     before = status_of(worker)
-    send_clicks(settings, [Click("new", item, BEGIN_MS + at) for at, item in enumerate("abc")])
+    send_clicks(settings, [Click(VISITOR, ITEM, BEGIN_MS + at) for at in range(3)])
     asyncio.run(send_records(settings, [(b"k", b"no click"), (b"k", b"none")]))
     wait_done(settings, [worker])
     wait_until(lambda: status_of(worker).partitions[0].finished == 5, "all are finished", 60, [worker])
@@ -157,7 +160,8 @@ def test_a_worker_shows_its_partitions_and_its_index(started):
     assert status.uptime_s > before.uptime_s
     assert status.settings["session_timeout_s"] == 6
     assert set(status.settings["http_token"]) == {"*"}
-    assert TOKEN not in worker.ask("/status", authorization(settings))[1]
+    pages = worker.ask("/status", authorization(settings))[1] + worker.page()
+    assert not [word for word in (TOKEN, VISITOR, ITEM) if word in pages]
     assert status.fingerprint == settings.fingerprint()
 
 
@@ -265,7 +269,7 @@ def test_every_line_is_json_and_an_event_has_its_fields(started):
     worker = started.worker
     assert worker.terminate()[0] == 0
     text = worker.log.read_text()
-    assert TOKEN not in text
+    assert not [word for word in (TOKEN, VISITOR, ITEM, "no click") if word in text]
     lines = [json.loads(line) for line in text.splitlines()]
     for line in lines:
         assert datetime.fromisoformat(line["time"]).tzinfo is not None

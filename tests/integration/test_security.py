@@ -20,6 +20,7 @@ from tests.worker_process import (
     run_nextclick,
     send_clicks,
     wait_done,
+    wait_until,
 )
 
 KEY_PASSWORD = "key-word"  # noqa: S105 -- made up
@@ -216,3 +217,24 @@ def test_a_worker_that_is_not_let_in_says_so(secured, settings):
     assert (done.returncode, line["level"]) == (2, "CRITICAL")
     assert "refuses the login" in line["message"]
     assert WRONG_PASSWORD not in done.stderr
+
+
+def test_a_password_that_changes_while_a_worker_runs(secured, settings):
+    """The worker is not ready and says why now and then, stays alive, and goes on when it is right again."""
+    names = {"group_id": "later", "clicks_topic": "clicks-later", "session_timeout_s": 6}
+    settings = with_(settings, secured.login(sasl_mechanism="PLAIN") | names)
+    create_topics(settings)
+    with WorkerProcess(settings) as worker:
+        worker.start().wait_ready()
+        secured.change_password("shop", USERS["shop"], WRONG_PASSWORD)
+        wait_until(
+            lambda: worker.ask("/ready")[0] == 503 and "SaslAuthenticationFailed" in worker.log.read_text(),
+            "it is not ready and says why",
+            60,
+            [worker],
+        )
+        assert worker.live()[0] == 200
+        assert len(worker.log.read_text().splitlines()) < 100
+        secured.change_password("shop", WRONG_PASSWORD, USERS["shop"])
+        worker.wait_ready()
+        assert USERS["shop"] not in worker.log.read_text()

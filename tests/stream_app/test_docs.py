@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -67,6 +68,24 @@ def test_the_queries_of_the_document_are_about_metrics_that_exist():
     named = {name.removesuffix("_bucket") for name in re.findall(r"nextclick_[a-z_]+", text)}
     assert named
     assert named <= {name.strip("`") for name, *_ in metrics_rows()}
+
+
+def test_what_the_document_on_security_sets_are_settings():
+    """Every key of its TOML is a setting, and every variable that it names; its sentences are the code's."""
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert tomllib.loads(toml).keys() <= Settings.model_fields.keys()
+    assert {name.lower() for name in re.findall(r"NEXTCLICK_(\w+)", text)} <= Settings.model_fields.keys()
+    named = set(re.findall(r"`((?:sasl|ssl|http|log|metrics|data|cache)_\w+)`", text))
+    assert named
+    assert named <= Settings.model_fields.keys()
+    _, _, table = text.partition("| the sentence begins |\n|---|---|\n")
+    rows = table.partition("\n\n")[0].splitlines()
+    code = (ROOT / "stream_app" / "kafka_diagnosis.py").read_text(encoding="utf-8")
+    for row in rows:
+        for sentence in re.findall(r"`([^`]+)`", row.split("|")[2]):
+            parts = re.split(r"Kafka at …|…|'shop'|SCRAM-SHA-512|127\.0\.0\.1|PLAINTEXT|SSL", sentence)
+            assert all(part.strip() in code for part in parts), sentence
 
 
 def test_a_table_has_a_line_a_row_and_a_bar_in_a_cell_is_escaped():
