@@ -50,7 +50,7 @@ def close_all_open(settings: Settings, expected: Expected, workers: list[WorkerP
 
 
 def test_stop_and_restart_in_the_middle(settings):
-    """SIGTERM under load ends with code 0, all done; the next start replays nothing and knows what is open."""
+    """SIGTERM under load ends with code 0, all done; the next start replays nothing, knows what is open."""
     clicks = messy_clicks(2, 6000)
     with WorkerProcess(settings) as worker, sending(settings, clicks, 200) as thread:
         worker.start().wait_ready()
