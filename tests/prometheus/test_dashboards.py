@@ -46,6 +46,14 @@ def test_grafana_s_types_know_every_field(name):
     assert json.loads(json.dumps(decoded, cls=JSONEncoder)) == read(name)
 
 
+def test_a_field_that_grafana_does_not_know_is_seen():
+    """The comparison above notices a field with a wrong name, in a panel too."""
+    register_default_plugins()
+    wrong = read("overview")
+    wrong["panels"][1]["fieldConfig"]["defaults"]["units"] = "s"
+    assert json.loads(json.dumps(Dashboard.from_json(wrong), cls=JSONEncoder)) != wrong
+
+
 @pytest.mark.parametrize("name", DATA)
 def test_a_dashboard_can_be_narrowed_and_leads_to_the_others(name):
     """Prometheus, job and instance can be chosen, and the partition on some; one link to all others."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import typer
 
 from deploy.grafana.runbook import sections
+from stream_app.cli import app
 from stream_app.settings import Settings
 from tests.prometheus.metric_names import known_metrics, metrics_in
 from tests.prometheus.test_rules import rules_of
@@ -51,3 +53,14 @@ def test_the_settings_that_it_names_exist():
     named = set(re.findall(r"`(?:NEXTCLICK_)?(\w+_(?:s|mb|dir|sessions|clicks|host))`", RUNBOOK))
     assert "stall_s" in named
     assert named <= set(Settings.model_fields)
+
+
+def test_the_commands_that_it_names_exist():
+    """Each `nextclick …` in the text and its blocks is a command, the second word of a group one of it."""
+    commands = typer.main.get_command(app).commands
+    named = re.findall(r"(?:`|^)nextclick ([a-z-]+)(?: ([a-z]+))?", RUNBOOK, re.MULTILINE)
+    assert ("topics", "check") in named
+    for command, part in named:
+        assert command in commands
+        parts = getattr(commands[command], "commands", None)
+        assert not part or parts is None or part in parts
