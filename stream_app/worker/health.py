@@ -146,6 +146,7 @@ class Health:
             self._telemetry.recovery_seconds.set(now_s - self._assigned_at_s)
         self._follow(now_s)
         self._parts = self._partitions()
+        self._telemetry.assigned_partitions.set(len(self._parts))
         before, self._waits_for = self._waits_for, self._see_what_it_waits_for()
         self._seen_at_s = now_s
         if not before and self._waits_for:

@@ -62,7 +62,7 @@ class Runtime:
         self._table = table
         self._partitions = partitions
         self._feed = IndexFeed(settings, self.telemetry)
-        self._samples = Samples(settings, self.telemetry, app, table, partitions)
+        self._samples = Samples(settings, self.telemetry, table, partitions)
         self._tools: Tools | None = None
         self._processors: dict[int, PartitionProcessor] = {}
         self._dead_letter_log = DeadLetterLog()

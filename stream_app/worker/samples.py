@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
-
-from faust.exceptions import ConsumerNotStarted
 
 from stream_app.machine import disk_room, memory_limit_bytes
 from stream_app.settings import Settings
@@ -21,17 +18,15 @@ class Samples:
     Args:
         settings: the folder whose disk is looked at, and what stays as it is set.
         telemetry: is told.
-        app: the Faust app.
         table: its visitor table.
         partitions: of the input topic.
     """
 
     def __init__(
-        self, settings: Settings, telemetry: Telemetry, app: Any, table: VisitorTable, partitions: int
+        self, settings: Settings, telemetry: Telemetry, table: VisitorTable, partitions: int
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._app = app
         self._table = table
         telemetry.input_partitions.set(partitions)
         telemetry.snapshot_interval.set(settings.snapshot_every_s)
@@ -54,11 +49,3 @@ class Samples:
         set_by_partition(telemetry.rocksdb_keys, {p: size.keys for p, size in sizes.items()})
         watermarks = {p: processor.watermark_s for p, processor in processors.items()}
         set_by_partition(telemetry.watermark, {p: at for p, at in watermarks.items() if at is not None})
-        telemetry.assigned_partitions.set(self._assigned())
-
-    def _assigned(self) -> int:
-        topic = self._settings.clicks_topic
-        try:
-            return sum(tp.topic == topic for tp in self._app.consumer.assignment())
-        except ConsumerNotStarted:
-            return 0
