@@ -26,6 +26,10 @@ from stream_app.worker.transport import PlainTransport, RawSchema, RunTransport
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two heartbeats at most: by them a worker learns of a rebalance, however patient the group
+#: is with one that is silent.
+MOST_HEARTBEAT_S: Final = 3.0
+
 #: How long Faust's own transport gathers records for a run at most, seconds.
 TAKE_S: Final = 0.02
 
@@ -86,7 +90,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.group_instance_id,
         broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_heartbeat_interval=min(settings.session_timeout_s / 4, MOST_HEARTBEAT_S),
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_run_clicks,
         # Runs that wait for the agent; each is up to max_run_clicks records.

@@ -12,9 +12,10 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
-from core.clicks import Click
 from stream_app.worker.membership import FENCED_INSTANCE_ID, UNKNOWN_MEMBER_ID, error_codes
-from tests.worker_process import WorkerProcess, create_topics, sending, wait_done, wait_until
+from tests.exact_stream import MESSY_WINDOW, wait_exact
+from tests.oracles.whole_log import messy_clicks
+from tests.worker_process import WorkerProcess, create_topics, sending, wait_until
 
 
 def named(settings, name: str, folder: str) -> WorkerProcess:
@@ -35,10 +36,10 @@ def rebalances(worker: WorkerProcess) -> float:
 
 
 def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double(settings):
-    """The other one sees no rebalance at a restart; a second process of a name ends the first one."""
-    settings = settings.model_copy(update={"session_timeout_s": 60.0})
+    """The other one sees no rebalance, a second process of a name ends the first, and all stays exact."""
+    settings = settings.model_copy(update=MESSY_WINDOW | {"session_timeout_s": 60.0})
     create_topics(settings)
-    clicks = [Click(f"v{n % 50}", f"i{n % 7}", 1_700_000_000_000 + 20 * n) for n in range(3000)]
+    clicks = messy_clicks(2, 3000)
     with (
         named(settings, "worker-0", "first") as first,
         named(settings, "worker-1", "second") as second,
@@ -69,7 +70,7 @@ def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double
         double.wait_ready()
         wait_until(lambda: partitions(double) == before, "the double has the partitions", workers=[double])
         assert rebalances(second) == seen
-        wait_done(settings, [second, double])
+        wait_exact(settings, [second, double])
         for worker in (second, double):
             assert worker.terminate()[0] == 0
 
