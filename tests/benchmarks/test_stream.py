@@ -24,7 +24,7 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     options = [
         "--quick",
         "--only",
-        "throughput,latency,memory",
+        "throughput,latency,memory,disk",
         "--peers",
         "faust_plain",
         "--presets",
@@ -52,6 +52,9 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     assert [step["offered_a_second"] for step in latency["curve"]] == [500, 1000, 2000]
     (memory,) = result["memory"]["cases"]
     assert memory["open_sessions"] == memory["visitors"]
+    disk = result["disk"]
+    assert 0 < disk["click_bytes"] < disk["answer_bytes"]
+    assert disk["snapshot_bytes_a_session"] > 0
     assert tables.read_text(encoding="utf-8") in done.stdout
     assert all(part in done.stdout for part in ("### Throughput", "### Latency"))
     assert picture.read_text(encoding="utf-8").rstrip().endswith("</svg>")

@@ -23,7 +23,7 @@ from pathlib import Path
 from core.presets import PRESETS
 from stream_app.kafka_jars import KAFKA_VERSION
 from tests.benchmarks import datasets
-from tests.benchmarks.stream import latency, memory, profile, recovery, report, scaling, throughput
+from tests.benchmarks.stream import disk, latency, memory, profile, recovery, report, scaling, throughput
 from tests.benchmarks.stream.load import read_load
 from tests.benchmarks.stream.place import open_place, say
 from tests.benchmarks.stream.plot import plot
@@ -38,6 +38,7 @@ PARTS = {
     "latency": latency.run_latency,
     "scaling": scaling.run_scaling,
     "memory": memory.run_memory,
+    "disk": disk.run_disk,
     "recovery": recovery.run_recovery,
     "profile": profile.run_profile,
 }

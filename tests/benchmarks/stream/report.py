@@ -27,6 +27,7 @@ def text_of(result):
         ("Latency over the offered load", "latency", _curve),
         ("Two workers beside one", "scaling", _scaling),
         ("What an open visitor costs", "memory", _memory),
+        ("What a click leaves on disks", "disk", _disk),
         ("Recovery, seconds", "recovery", _recovery),
         ("Where a worker's time goes", "profile", _profile),
     ):
@@ -153,6 +154,23 @@ def _memory(result):
         *table(header, rows),
         "",
         "RocksDB's bound is its block cache and two write buffers for each partition.",
+    ]
+
+
+def _disk(result):
+    disk = result["disk"]
+    rows = [
+        ("a click on the input topic", disk["click_bytes"]),
+        ("its answer", disk["answer_bytes"]),
+        ("the changelog, before compaction, a click", disk["changelog_bytes_a_click"]),
+        ("a closed session on the sessions topic", disk["session_bytes"]),
+        ("a session in the index's snapshot", disk["snapshot_bytes_a_session"]),
+        ("a session in the index's arrays, in memory", disk["index_bytes_a_session"]),
+    ]
+    return [
+        *table(("what", "bytes"), rows),
+        "",
+        f"{disk['clicks']:,} clicks; sessions of {disk['clicks_a_session']} clicks; nothing is compressed.",
     ]
 
 
