@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from core.errors import NextclickError
 from core.params import ScoringParameters
 from core.presets import PRESETS
+from core.sizing import Figures, Stream, size
 from stream_app.chart import SCHEMA, with_settings
 from stream_app.permissions import ROLES, permissions
 from stream_app.scoring_file import DEFAULT_PRESET
@@ -55,16 +56,9 @@ def settings_rows() -> list[tuple[str, str, str, str, str]]:
 def scoring_rows() -> list[tuple[str, str, str]]:
     """A row a parameter of the scorer, in the order of the class: TOML key, default, meaning."""
     default = PRESETS[DEFAULT_PRESET]
-    _, _, described = inspect.cleandoc(ScoringParameters.__doc__ or "").partition("Args:\n")
-    described, _, _ = described.partition("\n\nRaises:")
-    entries = re.split(r"\n(?=    \w+: )", described)
-    meanings = dict(" ".join(entry.split()).split(": ", maxsplit=1) for entry in entries)
+    meanings = _meanings(ScoringParameters, "Args:\n")
     return [
-        (
-            f"`{key}`",
-            f"`{json.dumps(getattr(default, key)).strip(chr(34))}`",
-            meanings[key].replace("``", "`"),
-        )
+        (f"`{key}`", f"`{json.dumps(getattr(default, key)).strip(chr(34))}`", meanings[key])
         for key in ScoringParameters.__struct_fields__
     ]
 
@@ -98,6 +92,46 @@ def metrics_rows() -> list[tuple[str, str, str, str]]:
     ]
 
 
+def figures_rows() -> list[tuple[str, str, str]]:
+    """A row a figure that sizes are computed from: name, value, what it is of and which table has it."""
+    meanings = _meanings(Figures, "Attributes:\n")
+    return [(f"`{key}`", f"{getattr(Figures(), key):,g}", meanings[key]) for key in Figures.__struct_fields__]
+
+
+def sizes_rows() -> list[Sequence[str]]:
+    """A row a rate: what `nextclick size` says of it."""
+    rows: list[Sequence[str]] = []
+    for clicks_s in SIZED_CLICKS_S:
+        found = size(Stream(clicks_s=clicks_s))
+        rows.append(
+            (
+                f"{clicks_s:,}",
+                f"{found.workers:,}",
+                f"{found.open_visitors:,}",
+                f"{found.worker_memory_mib:,.0f}",
+                f"{found.remembers_s / 3600:,.2g}",
+                f"{found.learning_share:.1%}",
+                f"{found.kafka_in_mib_s:,.1f}",
+                f"{found.sessions_topic_day_gib:,.1f}",
+            )
+        )
+    return rows
+
+
+SIZES_HEADER: Final = (
+    "clicks/s",
+    "workers",
+    "open visitors",
+    "memory of a worker, MiB",
+    "the index remembers, hours",
+    "learning, of a core of each worker",
+    "written to Kafka, MiB/s",
+    "sessions topic, GiB a day",
+)
+
+#: Rates that docs/sizing.md has sizes of.
+SIZED_CLICKS_S: Final = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+
 DOCUMENTS: Final = (
     Document(
         "docs/settings.md",
@@ -110,6 +144,8 @@ DOCUMENTS: Final = (
         "docs/security.md", "permissions", ("role", "for", "on", "name", "operations"), permissions_rows
     ),
     Document("docs/metrics.md", "metrics", ("name", "kind", "labels", "meaning"), metrics_rows),
+    Document("docs/sizing.md", "figures", ("figure", "value", "of what"), figures_rows),
+    Document("docs/sizing.md", "sizes", SIZES_HEADER, sizes_rows),
 )
 
 
@@ -160,6 +196,15 @@ def main(root: Path = ROOT) -> None:
         (root / document.path).write_text(made(document, root), encoding="utf-8")
     schema = root / SCHEMA
     schema.write_text(with_settings(schema.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _meanings(kind: type, section: str) -> dict[str, str]:
+    """The meaning of each field, from a section of the class's docstring."""
+    _, _, described = inspect.cleandoc(kind.__doc__ or "").partition(section)
+    described, _, _ = described.partition("\n\n")
+    entries = re.split(r"\n(?=    \w+: )", described)
+    meanings = dict(" ".join(entry.split()).split(": ", maxsplit=1) for entry in entries)
+    return {name: meaning.replace("``", "`") for name, meaning in meanings.items()}
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from stream_app.cli import (
     kafka,
     kernels,
     replay,
+    size,
     status,
     topics,
     tune,
@@ -48,6 +49,7 @@ for command in (
     evaluate,
     kafka,
     tune,
+    size,
     kernels,
 ):
     command.register(app)
