@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -255,6 +255,29 @@ async def create_topics(settings: Settings, shapes: Mapping[str, TopicShape]) ->
             if None not in (await _describe(admin, created, configs=False)).values():
                 return created
             await asyncio.sleep(0.05)
+
+
+async def delete_before(settings: Settings, topic: str, partition: int, offset: int) -> None:
+    """Delete the records of a partition before an offset.
+
+    Raises:
+        TopicError: the broker refuses.
+        AccessError: this user may not.
+        BrokerError: no broker answers.
+    """
+    place = TopicPartition(topic, partition)
+    async with _admin(settings) as admin:
+        try:
+            await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
+        except TopicAuthorizationFailedError:
+            raise AccessError(
+                f"Kafka at {settings.bootstrap_servers} does not permit to delete records of {topic!r}; "
+                "`nextclick topics acls --role trim --principal User:…` prints what grants it"
+            ) from None
+        except KafkaError as error:
+            raise TopicError(
+                f"Kafka at {settings.bootstrap_servers} refuses to delete records of topic {topic!r}: {error}"
+            ) from None
 
 
 async def _describe(

@@ -38,6 +38,7 @@ ROLES: Final = {
     "forget": "nextclick forget",
     "dead-letters": "nextclick dead-letters",
     "lag": "nextclick topics list and lag",
+    "trim": "nextclick topics trim",
 }
 
 _CONFIGS = "DescribeConfigs"
@@ -75,6 +76,7 @@ def permissions(settings: Settings, role: str) -> list[Permission]:
             *(("topic", name, ("Describe", _CONFIGS)) for name in wanted_topics(settings)),
             ("group", settings.group_id, ("Describe",)),
         ],
+        "trim": [("topic", sessions, ("Delete",))],
         "producer": [("topic", clicks, ("Write",))],
         "reader": [("topic", answers, ("Read",))],
         "replay": [("topic", clicks, ("Read", "Write"))],

@@ -15,6 +15,7 @@ from stream_app.permissions import ROLES, commands, permissions
 from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
 from stream_app.topics import Problem
+from stream_app.trimming import trim as trim_sessions
 
 Config = Annotated[
     Path | None,
@@ -140,6 +141,41 @@ def lag(config: Config = None, *, json: Json = False) -> None:
                 "not come to",
                 err=True,
             )
+
+
+@_topics.command()
+def trim(
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            help="Records to keep; twice index_sessions where it is not given, and no fewer than that.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete the oldest closed sessions from their topic, which keeps them all otherwise.
+
+    The index is the same without them, also one that is made anew. What is lost are the means to compute
+    answers of that time again with `nextclick explain`. Where several groups of workers read the topic, the
+    greatest index_sessions counts.
+
+    For example:
+
+      nextclick topics trim --dry-run
+
+      nextclick topics trim --keep 5000000
+    """
+    settings = load_settings(config)
+    done = asyncio.run(trim_sessions(settings, keep, dry_run=dry_run))
+    if json:
+        typer.echo(msgspec.json.encode(done))
+    else:
+        verb = "would be" if dry_run else "were"
+        typer.echo(f"{done.deleted:,} records of {done.topic} {verb} deleted, {done.kept:,} are kept")
 
 
 @_topics.command()
