@@ -27,13 +27,14 @@ from tests.worker_process import (
     run_nextclick,
     send_clicks,
     send_records,
+    send_sessions,
     wait_done,
     wait_until,
 )
 
 #: Kafka's numbers of kinds and operations.
 KINDS = {"--topic": 2, "--group": 3}
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}
 LITERAL, ALLOW = 3, 3
 
 
@@ -181,6 +182,24 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
                 worker.start()
                 asyncio.run(send_records(settings, [(b"k", b"no click")]))
                 wait_done(settings, [worker])
+
+
+def test_the_sessions_topic_is_cut_by_who_may(secured, settings):
+    """Without the permission to delete, trimming is refused and nothing is gone; with it, it is done."""
+    settings = settings.model_copy(update={"index_sessions": 1})
+    create_topics(settings)
+    asyncio.run(send_sessions(settings, [b"no session"] * 5))
+    theirs = as_user(secured, settings, "reader")
+    done = run_nextclick(theirs, "topics", "trim")
+    assert (done.returncode, done.stdout) == (2, "")
+    grant(secured, settings, "reader", "lag")
+    done = run_nextclick(theirs, "topics", "trim")
+    assert done.returncode == 2
+    assert f"does not permit to delete records of {settings.sessions_topic!r}" in done.stderr
+    grant(secured, settings, "reader", "trim")
+    done = run_nextclick(theirs, "topics", "trim")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 records of")
 
 
 def test_the_permissions_as_json(settings):
