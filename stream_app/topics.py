@@ -150,6 +150,11 @@ def _compare_partitions(settings: Settings, name: str, shape: TopicShape, found:
             "its order is the order of the index: set sessions_topic to a new name, "
             "then `nextclick topics create`"
         )
+    elif found.partitions < shape.partitions:
+        advice = (
+            f"{settings.clicks_topic} has more: stop the workers, then kafka-topics.sh --bootstrap-server … "
+            f"--alter --topic {name} --partitions {shape.partitions}"
+        )
     elif name == settings.recommendations_topic:
         advice = (
             f"it must have as many as {settings.clicks_topic}: set recommendations_topic to a new name, "
