@@ -7,9 +7,9 @@ people; a test holds the two together.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,17 +40,6 @@ ENV_PREFIX = "NEXTCLICK_"
 #: Variables of the prefix that are not settings of the worker: where the settings file is, and where the
 #: tests find their data.
 OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
-
-#: What one worker of a group may have otherwise than another: places, connections, logs. The answers are the
-#: same; so is the fingerprint.
-OWN = frozenset(
-    {
-        *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
-        *("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password", "http_token"),
-        *("data_dir", "cache_dir", "prepared_dir", "kernels_cpu", "group_instance_id"),
-        *("metrics_host", "metrics_port", "log_level", "log_format"),
-    }
-)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -253,6 +242,9 @@ class Settings(BaseSettings):
         ):
             msg = "security_protocol is SASL, so sasl_username and sasl_password are needed"
             raise ValueError(msg)
+        if not re.fullmatch(r"[!-~]*", self.http_token.get_secret_value()):
+            msg = "http_token goes into a header: expected printable ASCII without blanks"
+            raise ValueError(msg)
         if self.ssl_key_file and not self.ssl_cert_file:
             msg = "ssl_key_file is the key of ssl_cert_file, which is not set"
             raise ValueError(msg)
@@ -300,16 +292,6 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """All settings as plain values, secrets masked."""
         return self.model_dump(mode="json")
-
-    def changed(self) -> dict[str, Any]:
-        """The settings that are not at their default, as plain values, secrets masked."""
-        default = type(self).model_construct().public()
-        return {key: value for key, value in self.public().items() if value != default[key]}
-
-    def fingerprint(self) -> str:
-        """The same for all workers of a group that answer alike: of all settings but :data:`OWN`."""
-        shared = {key: value for key, value in self.public().items() if key not in OWN}
-        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
 
     def with_secrets(self) -> dict[str, Any]:
         """All settings as plain values, the secrets among them: for another process, never for a log."""

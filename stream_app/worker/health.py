@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import SettingsError
+from stream_app.fingerprint import changed, fingerprint
 from stream_app.index_feed import IndexFeed
 from stream_app.settings import Settings
 from stream_app.status import IndexStatus, PartitionStatus, Reading, Status
@@ -248,8 +249,8 @@ class Health:
             partitions=self._parts,
             recovery=self._recovery.reading(),
             index=self._index(),
-            fingerprint=self._settings.fingerprint(),
-            settings=self._settings.changed(),
+            fingerprint=fingerprint(self._settings),
+            settings=changed(self._settings),
         )
 
     def _index(self) -> IndexStatus:

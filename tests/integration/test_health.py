@@ -20,6 +20,7 @@ from core.sessions import HeldClick, Session
 from core.step import VisitorState
 from stream_app.broker_process import Broker
 from stream_app.brokers import local_kafka
+from stream_app.fingerprint import fingerprint
 from stream_app.outbox import Outbox, OutRecord
 from stream_app.settings import Settings
 from stream_app.status import Status, authorization
@@ -162,7 +163,7 @@ def test_a_worker_shows_its_partitions_and_its_index(started):
     assert set(status.settings["http_token"]) == {"*"}
     pages = worker.ask("/status", authorization(settings))[1] + worker.page()
     assert not [word for word in (TOKEN, VISITOR, ITEM) if word in pages]
-    assert status.fingerprint == settings.fingerprint()
+    assert status.fingerprint == fingerprint(settings)
 
 
 def test_a_worker_without_partitions_stands_by(started):
@@ -209,7 +210,7 @@ def test_nextclick_status(started):
     done = run_nextclick(settings, "status")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"ready +yes", done.stdout)
-    assert f"fingerprint {settings.fingerprint()}" in done.stdout
+    assert f"fingerprint {fingerprint(settings)}" in done.stdout
     assert re.search(r"^ *0 +5 +5 +0 ", done.stdout, re.MULTILINE), done.stdout
     url = f"http://127.0.0.1:{settings.metrics_port}/"
     done = run_nextclick(settings.model_copy(update={"metrics_port": 1}), "status", "--json", "--url", url)
