@@ -13,3 +13,8 @@ def test_a_hot_visitor(settings):
 def test_one_and_three_workers_in_runs_of_any_length(settings):
     """However a log is worked on, its sessions are the same, and so is each recommendation of one index."""
     cases.one_and_three_workers(settings, 0.5)
+
+
+def test_a_burst(settings):
+    """Ten times the load grows the lag and nothing else: it comes back, and no partition changes hands."""
+    cases.burst(settings, 0.5)

@@ -28,3 +28,13 @@ def test_a_rolling_restart(settings):
 def test_killed_at_random_moments(settings):
     """Two workers that are killed again and again under load leave all exact."""
     cases.killed_at_random(settings, 0.6)
+
+
+def test_frozen_at_any_moment(settings):
+    """A worker that comes back as a zombie of an older generation wins over nobody."""
+    cases.frozen_anywhere(settings, 0.5)
+
+
+def test_killed_joined_and_stopped(settings):
+    """Partitions move with their state, whoever is killed, joins, or leaves, and when all are killed at once."""
+    cases.killed_joined_and_stopped(settings, 0.5)
