@@ -11,14 +11,14 @@ from tests.test_house import ROOT
 
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 
-#: What Grafana puts in place of a variable: all of a choice, and times for a test of half a minute.
+#: What Grafana puts in place of a variable: all of a choice, and times that hold all of a short test.
 VARIABLES = {
     "${datasource}": "prometheus",
     "$job": ".+",
     "$instance": ".+",
     "$partition": ".+",
-    "$__rate_interval": "20s",
-    "$__range": "1m",
+    "$__rate_interval": "1m",
+    "$__range": "2m",
 }
 
 
