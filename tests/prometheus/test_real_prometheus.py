@@ -24,7 +24,7 @@ FUTURE = b'{"visitor": "a", "item": "b", "time": "2900-01-01T00:00:00Z"}'
 
 #: Clicks, and how many a second: a load that lasts for some scrapes.
 CLICKS = 2400
-A_SECOND = 200.0
+A_SECOND = 300.0
 
 
 @pytest.fixture(scope="module")
