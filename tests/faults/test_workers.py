@@ -36,5 +36,5 @@ def test_frozen_at_any_moment(settings):
 
 
 def test_killed_joined_and_stopped(settings):
-    """Partitions move with their state, whoever is killed, joins, or leaves, and when all are killed at once."""
+    """Partitions move with their state, whoever is killed, joins or leaves, or when all are killed."""
     cases.killed_joined_and_stopped(settings, 0.5)
