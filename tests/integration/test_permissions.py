@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from core.errors import AccessError
 from stream_app.kafka_security import client_options
-from stream_app.permissions import Permission, lacking, permissions, refuse_lacking
+from stream_app.permissions import Permission, commands, lacking, permissions, refuse_lacking
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, wait_exact
 from tests.oracles.whole_log import messy_clicks
@@ -78,11 +78,20 @@ def send(secured: Secured, request: object) -> None:
     asyncio.run(ask())
 
 
-def grant(secured: Secured, settings: Settings, user: str, role: str) -> None:
-    """Do what the commands say that `nextclick topics acls` prints, word by word, and wait until it is so."""
+def printed(settings: Settings, user: str, role: str) -> list[str]:
+    """What `nextclick topics acls` prints."""
     done = run_nextclick(settings, "topics", "acls", "--principal", f"User:{user}", "--role", role)
     assert (done.returncode, done.stderr) == (0, "")
-    for line in done.stdout.splitlines():
+    return done.stdout.splitlines()
+
+
+def grant(
+    secured: Secured, settings: Settings, user: str, role: str, lines: Iterable[str] | None = None
+) -> None:
+    """Do what the commands say, word by word, and wait until it is so."""
+    if lines is None:
+        lines = commands(permissions(settings, role), f"User:{user}", settings.bootstrap_servers)
+    for line in lines:
         words = shlex.split(line)
         assert words[:4] == ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap_servers, "--add"]
         options = list(zip(words[4::2], words[5::2], strict=True))
@@ -104,7 +113,7 @@ def test_workers_work_with_what_is_printed_and_nothing_else(secured, settings):
     """Two workers share, one is killed, starts again without its data and recovers: all is exact."""
     settings = settings.model_copy(update=MESSY_WINDOW)
     create_topics(settings)
-    grant(secured, settings, "worker", "worker")
+    grant(secured, settings, "worker", "worker", printed(settings, "worker", "worker"))
     theirs = as_user(secured, settings, "worker")
     clicks = messy_clicks(3, 1500)
     with WorkerProcess(theirs, "first") as first, WorkerProcess(theirs, "second") as second:
@@ -156,7 +165,7 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
     file = tmp_path / "clicks.csv"
     file.write_text("visitor,item,time\na,x,1396860669\na,y,1396860670\nb,x,1396860671\n")
     place = ["--partition", "0", "--offset", "0"]
-    commands = {
+    steps = {
         "admin": ["topics", "create"],
         "lag": ["topics", "lag"],
         "begin": ["begin", "--from", "earliest"],
@@ -166,7 +175,7 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
         "dead-letters": ["dead-letters", "replay"],
     }
     with WorkerProcess(settings) as worker:
-        for role, command in commands.items():
+        for role, command in steps.items():
             done = run_nextclick(theirs, *command)
             if role != "forget":  # it has the permissions that were granted before this one
                 assert done.returncode == 2, (command, done)

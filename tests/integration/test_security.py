@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import traceback
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.clicks import Click
+from core.errors import BrokerError, SettingsError
+from stream_app import topics
 from stream_app.settings import Settings
 from tests.oracles.whole_log import BEGIN_MS
 from tests.secured_kafka import USERS, Secured, secured_kafka, with_
@@ -40,15 +44,6 @@ def secured(tmp_path_factory) -> Iterator[Secured]:
 def settings(tmp_path) -> Settings:
     """Settings of no broker yet."""
     return Settings(data_dir=tmp_path / "data", metrics_port=0, partitions=1)
-
-
-def refused(done) -> str:
-    """The one sentence of a command that ended with exit code 2."""
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    (line,) = done.stderr.splitlines()
-    for secret in (*USERS.values(), WRONG_PASSWORD):
-        assert secret not in line
-    return line
 
 
 #: What is wrong → the listener, the settings that differ from the right ones, and what is said. Files are in
@@ -133,10 +128,15 @@ def from_folder(secured: Secured, changes: dict) -> dict:
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_wrong_is_one_sentence_that_says_what_to_check(secured, settings, wrong):
-    """Each way to fail at the door ends at once with exit code 2 and its own sentence; no secret is in it."""
+    """Each way to fail at the door is an error with its own sentence, in bounded time; no secret is in it."""
     listener, changes, expected = WRONG[wrong]
     changed = with_(settings, secured.login(listener=listener) | from_folder(secured, changes))
-    said = refused(run_nextclick(changed, "topics", "check"))
+    with pytest.raises((BrokerError, SettingsError)) as caught:
+        asyncio.run(topics.check(changed))
+    said = str(caught.value)
+    assert "\n" not in said
+    for secret in (*USERS.values(), KEY_PASSWORD, WRONG_PASSWORD):
+        assert secret not in "".join(traceback.format_exception(caught.value))
     assert re.search(expected, said), said
     assert secured.addresses[listener] in said or "ssl_cert_file, ssl_key_file:" in said
 
@@ -182,8 +182,7 @@ def test_a_command_comes_in_by_each_mechanism(secured, settings, listener, mecha
     """A login by each mechanism, over TLS or not, and TLS alone, are enough to make topics."""
     names = {"group_id": mechanism, "clicks_topic": f"clicks-{listener}-{mechanism}"}
     changed = with_(settings, secured.login(listener=listener, sasl_mechanism=mechanism) | names)
-    done = run_nextclick(changed, "topics", "create")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert changed.clicks_topic in asyncio.run(topics.create(changed))
 
 
 def test_every_command_comes_in(secured, settings, tmp_path):
@@ -202,6 +201,14 @@ def test_every_command_comes_in(secured, settings, tmp_path):
         done = run_nextclick(settings, "explain", "--partition", "0", "--offset", "1", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)["item"] == "y", done.stdout
+
+
+def test_a_command_that_is_not_let_in_says_so(secured, settings):
+    """It ends with exit code 2 and prints the sentence and nothing else."""
+    wrong = with_(settings, secured.login("shop", sasl_password=WRONG_PASSWORD))
+    done = run_nextclick(wrong, "topics", "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: Kafka at \S+ refuses the login .*\n", done.stderr)
 
 
 def test_a_worker_that_is_not_let_in_says_so(secured, settings):
