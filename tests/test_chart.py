@@ -119,9 +119,8 @@ def test_settings_arrive_as_they_are_given(monkeypatch):
 
 def read_settings(pod: dict[str, Any], monkeypatch) -> Settings:
     """The settings that a pod's command reads."""
-    for name in os.environ:
-        if name.startswith(ENV_PREFIX):
-            monkeypatch.delenv(name)
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(name)
     for name, value in environment(pod).items():
         monkeypatch.setenv(name, value)
     return load_settings()
