@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from core.errors import NextclickError
-from stream_app.chart import SCHEMA
+from stream_app.chart import OWN_OF_THE_CHART, SCHEMA, with_settings
 from stream_app.docs import (
     DOCUMENTS,
     ROOT,
@@ -28,6 +28,15 @@ from stream_app.settings import ENV_PREFIX, Settings
 def test_a_document_is_as_the_code_makes_it(document):
     """The document in the repository has the table of today's code; `make docs` makes it so."""
     assert (ROOT / document.path).read_text(encoding="utf-8") == made(document), "run `make docs`"
+
+
+def test_the_charts_schema_has_the_settings_of_today():
+    """What the chart's values may set is what there is to set, less what the chart sets itself."""
+    text = (ROOT / SCHEMA).read_text(encoding="utf-8")
+    assert text == with_settings(text), "run `make docs`"
+    given = set(json.loads(text)["properties"]["settings"]["properties"])
+    assert given | OWN_OF_THE_CHART == set(Settings.model_fields)
+    assert not given & OWN_OF_THE_CHART
 
 
 def test_every_setting_has_a_row_with_a_meaning():
