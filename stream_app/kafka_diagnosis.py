@@ -25,6 +25,9 @@ from stream_app.settings import Settings
 #: Seconds that one step with one server may take.
 STEP_S: Final = 3.0
 
+#: Seconds that connections get to close, those that failed before, too: whoever asked ends its loop now.
+CLOSE_S: Final = 0.1
+
 #: Kafka's own port, where a server has none.
 KAFKA_PORT: Final = 9092
 
@@ -35,10 +38,13 @@ async def why_not(settings: Settings) -> str | None:
     Raises:
         SettingsError: a file of certificates or keys cannot be used.
     """
-    for server in servers(settings):
-        if said := await _why_not(server, settings):
-            return said
-    return None
+    try:
+        for server in servers(settings):
+            if said := await _why_not(server, settings):
+                return said
+        return None
+    finally:
+        await asyncio.sleep(CLOSE_S)
 
 
 async def _why_not(server: str, settings: Settings) -> str | None:
@@ -135,7 +141,7 @@ async def _listens(host: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(host, port)
     except OSError:
         return False
-    writer.close()
+    writer.transport.abort()
     return True
 
 
@@ -149,5 +155,5 @@ async def _speaks_tls(host: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(host, port, ssl=context)
     except OSError:
         return False
-    writer.close()
+    writer.transport.abort()
     return True
