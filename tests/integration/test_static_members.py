@@ -44,7 +44,7 @@ def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double
         named(settings, "worker-0", "first") as first,
         named(settings, "worker-1", "second") as second,
         named(settings, "worker-0", "double") as double,
-        sending(settings, clicks, 100),
+        sending(settings, clicks, 100) as stream,
     ):
         for worker in (first, second):
             worker.start()
@@ -70,6 +70,7 @@ def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double
         double.wait_ready()
         wait_until(lambda: partitions(double) == before, "the double has the partitions", workers=[double])
         assert rebalances(second) == seen
+        stream.join()  # else what is read of one topic is older than what is read of the next
         wait_exact(settings, [second, double])
         for worker in (second, double):
             assert worker.terminate()[0] == 0
