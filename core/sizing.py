@@ -24,7 +24,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker_clicks_s: clicks a second of a worker with a core, preset vstan; ``make bench``, throughput.
         base_mib: resident memory of a worker with an empty index and no visitors, MiB; memory.
-        visitor_bytes: resident memory of an open visitor; memory.
+        visitor_bytes: resident memory of an open visitor, one of a million; memory.
         visitor_disk_bytes: of RocksDB's files, an open visitor with five clicks; memory.
         write_buffers_mib: RocksDB's write buffers of a partition, MiB; stream_app/worker/tables.py.
         index_click_bytes: resident memory of a click held by the index; ``make bench-scoring``, memory.
@@ -39,9 +39,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         learnt_sessions_s: sessions a second that an index takes in; ``make bench-scoring``, learning.
     """
 
-    worker_clicks_s: float = 5_900
-    base_mib: float = 220
-    visitor_bytes: float = 2_000
+    worker_clicks_s: float = 9_100
+    base_mib: float = 230
+    visitor_bytes: float = 400
     visitor_disk_bytes: float = 114
     write_buffers_mib: float = 32
     index_click_bytes: float = 14
