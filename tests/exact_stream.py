@@ -22,6 +22,15 @@ MESSY_WINDOW = {
 def wait_exact(settings: Settings, workers: list[WorkerProcess]) -> tuple[Topics, Expected]:
     """Wait until all is answered and closed, as the core has it; replays may repeat, never differ."""
     seen = wait_done(settings, workers, sessions=lambda seen: len(expected_of(settings, seen.clicks).closed))
+    return seen, check_topics(settings, seen)
+
+
+def check_topics(settings: Settings, seen: Topics) -> Expected:
+    """Hold sessions item by item, answers and dead letters against the core; what the core has.
+
+    Raises:
+        AssertionError: something is missing, too much, or differs.
+    """
     expected = expected_of(settings, seen.clicks)
     assert seen.strays == []
     assert seen.answers.keys() == expected.queries.keys()
@@ -32,7 +41,7 @@ def wait_exact(settings: Settings, workers: list[WorkerProcess]) -> tuple[Topics
             (query.visitor, query.item, query.session, len(query.items))
         }
     assert closed_by_id(seen.sessions) == expected.closed
-    return seen, expected
+    return expected
 
 
 def closed_by_id(sessions: list[ClosedSession]) -> dict[str, ClosedSession]:

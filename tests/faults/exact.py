@@ -13,8 +13,9 @@ from core.step import PartitionState, VisitorState
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
 from stream_app.worker.tables import AS_OF, decode_partition, decode_visitor, visitor_of
+from tests.exact_stream import check_topics
 from tests.oracles.answers_again import answers_again
-from tests.oracles.whole_log import Expected, expected_of, rules_of
+from tests.oracles.whole_log import Expected, rules_of
 from tests.worker_process import Topics, read_topic
 
 #: Answers that are computed again at most; the first of the log.
@@ -27,19 +28,8 @@ def check_exact(settings: Settings, seen: Topics) -> Expected:
     Raises:
         AssertionError: something is missing, too much, or differs.
     """
-    expected = expected_of(settings, seen.clicks)
-    closed = {}
-    for session in seen.sessions:
-        assert closed.setdefault(session.session, session) == session
-    assert closed == expected.closed
-    assert seen.strays == []
-    assert seen.answers.keys() == expected.queries.keys()
-    assert seen.dead.keys() == expected.dead.keys()
-    for place, answers in seen.answers.items():
-        query = expected.queries[place]
-        assert {(a.visitor, a.item, a.session, a.position) for a in answers} == {
-            (query.visitor, query.item, query.session, len(query.items))
-        }
+    expected = check_topics(settings, seen)
+    for answers in seen.answers.values():
         # Of the same index and parameters the same recommendation.
         assert len(set(answers)) == len({(a.index_offset, a.parameters) for a in answers})
     check_answers_again(settings, seen, expected)
