@@ -99,7 +99,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         feed_mib_s: of the sessions topic, read by each worker, MiB a second.
         kafka_in_mib_s: written by the workers to Kafka, all copies, MiB a second.
         day_gib: by topic, a day at that rate, all copies, without compression, GiB.
-        sessions_topic_day_gib: of the sessions topic, which is kept for ever, a day, all copies, GiB.
     """
 
     workers: int
@@ -113,7 +112,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     feed_mib_s: float
     kafka_in_mib_s: float
     day_gib: dict[str, float]
-    sessions_topic_day_gib: float
 
 
 def size(stream: Stream, figures: Figures = Figures()) -> Size:  # noqa: B008 -- frozen
@@ -163,5 +161,4 @@ def size(stream: Stream, figures: Figures = Figures()) -> Size:  # noqa: B008 --
         feed_mib_s=a_second["sessions"] / MIB,
         kafka_in_mib_s=(sum(a_second.values()) - a_second["clicks"]) * copies / MIB,
         day_gib=day_gib,
-        sessions_topic_day_gib=day_gib["sessions"],
     )

@@ -112,7 +112,7 @@ def sizes_rows() -> list[Sequence[str]]:
                 f"{found.remembers_s / 3600:,.2g}",
                 f"{found.learning_share:.1%}",
                 f"{found.kafka_in_mib_s:,.1f}",
-                f"{found.sessions_topic_day_gib:,.1f}",
+                f"{found.day_gib['sessions']:,.1f}",
             )
         )
     return rows

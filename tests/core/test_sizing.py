@@ -67,4 +67,5 @@ def test_an_example_by_hand():
         + 312_000 * figures.visitor_bytes / MIB
     )
     assert found.day_gib["recommendations"] == pytest.approx(1000 * figures.answer_bytes * DAY_S * 3 / 2**30)
-    assert found.sessions_topic_day_gib == found.day_gib["sessions"]
+    session_bytes = figures.session_bytes + 5 * figures.session_click_bytes
+    assert found.day_gib["sessions"] == pytest.approx(200 * session_bytes * DAY_S * 3 / 2**30)
