@@ -78,6 +78,19 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
         """Aiokafka's coordinator of the group."""
         return self._ensure_consumer()._coordinator  # noqa: SLF001 -- Faust reads it so, too
 
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        """Fetch, each partition in its turn.
+
+        Aiokafka hands out all that it holds of one partition before any of the next. The partitions' work
+        overlaps, so each must have some.
+        """
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        held = consumer._fetcher._records  # noqa: SLF001 -- it has no other order than that of this dictionary
+        for tp in records:
+            if tp in held:
+                held.move_to_end(tp)
+        return records
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 -- a constant of Faust's, taken at its start

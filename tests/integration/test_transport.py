@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.streams import Stream
 from faust.transport import consumer as faust_consumer
@@ -31,6 +32,7 @@ from tests.worker_process import (
     WorkerProcess,
     committed_offsets,
     create_topics,
+    read_topic,
     read_topics,
     send_clicks,
     sending,
@@ -120,6 +122,13 @@ def test_the_heartbeat_can_be_watched():
     )
     assert RunConsumer.RebalanceListener is not driver.Consumer.RebalanceListener
     assert "consumer.RebalanceListener(self)" in inspect.getsource(driver.AIOKafkaConsumerThread)
+
+
+def test_records_that_wait_in_the_client_are_in_an_order_that_can_be_changed():
+    """The consumer's thread puts a partition that was handed out behind the others that aiokafka holds."""
+    assert "self._records = collections.OrderedDict()" in inspect.getsource(Fetcher.__init__)
+    assert "for tp in list(self._records.keys())" in inspect.getsource(Fetcher.fetched_records)
+    assert inspect.iscoroutinefunction(driver.AIOKafkaConsumerThread._fetch_records)
 
 
 def test_a_message_is_tracked_only_once_a_stream_has_it():
@@ -213,6 +222,21 @@ def test_deleted_records_do_not_stall(settings):
             committed[partition] <= offset < committed[partition] + 50
             for partition, offset in seen.answers.keys() | seen.dead.keys()
         )
+
+
+def test_partitions_take_turns(settings):
+    """A backlog of all partitions is worked off together: none waits until another has nothing left."""
+    create_topics(settings)
+    send_clicks(settings, messy_clicks(35, 4000))
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        wait_exact(settings, worker)
+    times: dict[int, list[int]] = {}
+    for record in read_topic(settings, settings.recommendations_topic):
+        times.setdefault(record.partition, []).append(record.timestamp)
+    assert sorted(times) == list(range(settings.partitions))
+    last_begun = max(answered[0] for answered in times.values())
+    assert all(answered[len(answered) // 2] > last_begun for answered in times.values())
 
 
 def holes(records: list[Record]) -> int:
