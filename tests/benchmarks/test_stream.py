@@ -24,7 +24,7 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     options = [
         "--quick",
         "--only",
-        "throughput,latency,memory,disk",
+        "throughput,choices,latency,memory,disk",
         "--peers",
         "faust_plain",
         "--presets",
@@ -47,6 +47,8 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     assert all(rate > 0 for rate in result["throughput"].values())
     assert result["throughput_ratio"]["nextclick/faust_plain"] > 0
     assert {"faust-streaming", "aiokafka", "kafka"} <= set(result["versions"])
+    assert result["choices"][0]["of_the_first"] == 1
+    assert all(choice["clicks_per_s"] > 0 for choice in result["choices"])
     latency = result["latency"]
     assert 0 <= latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
     assert [step["offered_a_second"] for step in latency["curve"]] == [500, 1000, 2000]

@@ -23,7 +23,17 @@ from pathlib import Path
 from core.presets import PRESETS
 from stream_app.kafka_jars import KAFKA_VERSION
 from tests.benchmarks import datasets
-from tests.benchmarks.stream import disk, latency, memory, profile, recovery, report, scaling, throughput
+from tests.benchmarks.stream import (
+    choices,
+    disk,
+    latency,
+    memory,
+    profile,
+    recovery,
+    report,
+    scaling,
+    throughput,
+)
 from tests.benchmarks.stream.load import read_load
 from tests.benchmarks.stream.place import open_place, say
 from tests.benchmarks.stream.plot import plot
@@ -35,6 +45,7 @@ PEERS = ("bare", "faust_plain", "quix")
 #: Part → what runs it, in this order; all but the profile by default.
 PARTS = {
     "throughput": throughput.run_rounds,
+    "choices": choices.run_choices,
     "latency": latency.run_latency,
     "scaling": scaling.run_scaling,
     "memory": memory.run_memory,

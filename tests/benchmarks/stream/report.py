@@ -23,6 +23,7 @@ def text_of(result):
     ]
     for title, part, write in (
         ("Throughput of one process", "throughput_details", _throughput),
+        ("What each choice brings", "choices", _choices),
         ("Latency, milliseconds", "latency", _latency),
         ("Latency over the offered load", "latency", _curve),
         ("Two workers beside one", "scaling", _scaling),
@@ -100,6 +101,22 @@ def _percentiles(taken):
 
 def _cores(step):
     return (f"{step[name]:.2f}" for name in CORES.values())
+
+
+def _choices(result):
+    rows = [
+        (
+            one["choice"],
+            f"{one['clicks_per_s']:,}",
+            f"{one['of_the_first']:.2f}",
+            f"{one['cpu_us_a_click']:.0f}",
+            f"{one['broker_cpu_us_a_click']:.0f}",
+            f"{one['others_cores']:.1f}",
+        )
+        for one in result["choices"]
+    ]
+    header = ("the worker", "clicks/s", "of the first", "CPU us a click", "broker's", "cores used by others")
+    return table(header, rows)
 
 
 def _scaling(result):
