@@ -47,15 +47,16 @@ def answer(
     query: Query, partition: int, recommended: list[Recommended], index_offset: int, parameters: str
 ) -> Answer:
     """Make the answer to a query."""
+    # By place, not by name: this is a good part of what is left to do for a click in Python.
     return Answer(
-        visitor=query.visitor,
-        click=ClickPlace(partition, query.offset),
-        item=query.item,
-        session=query.session,
-        position=len(query.items),
-        items=tuple(recommended),
-        index_offset=index_offset,
-        parameters=parameters,
+        query.visitor,
+        ClickPlace(partition, query.offset),
+        query.item,
+        query.session,
+        len(query.items),
+        tuple(recommended),
+        index_offset,
+        parameters,
     )
 
 

@@ -23,9 +23,9 @@ class Judgement(NamedTuple):
 
 class _Remembered(NamedTuple):
     session: str
-    items: tuple[str, ...]
+    items: Sequence[str]
     popular: dict[str, int]
-    barred: frozenset[str]
+    barred: tuple[str, ...]
 
 
 class Judge:
@@ -41,35 +41,34 @@ class Judge:
         self._most = most
         self._last: OrderedDict[int, _Remembered] = OrderedDict()  # by visitor_key
 
-    def judge(self, query: Query) -> Judgement | None:
-        """Compare a click with the answer before it; None where there was none in the same session."""
-        last = self._last.get(visitor_key(query.visitor))
-        if last is None or last.session != query.session or query.outcome != "joined":
-            return None
-        return Judgement(
-            rank_of(query.item, last.items), popularity_rank(query.item, last.popular, last.barred)
-        )
-
-    def remember(self, query: Query, items: Sequence[str], popular: dict[str, int]) -> None:
-        """Note the answer to a click.
+    def judge(self, query: Query, items: Sequence[str], popular: dict[str, int]) -> Judgement | None:
+        """Compare a click with the answer before it, and remember the answer to it in its place.
 
         Args:
             query: the click.
-            items: recommended items, best first.
-            popular: place (from 0) of each of the most popular items at that moment.
+            items: recommended items, best first, :data:`CUTOFF` at most; kept as they are.
+            popular: place (from 0) of each of the most popular items at that moment; kept, too.
+
+        Returns:
+            None where there was no answer in the same session, or where the click says nothing of it: one
+            that is repeated, beyond a session's bound or replayed. What is replayed is not remembered either.
         """
-        if query.outcome == "replay":
-            return
-        barred = {
-            "none": frozenset[str](),
-            "current": frozenset(query.items[-1:]),
-            "session": frozenset(query.items),
-        }[self._exclude]
+        session, outcome = query.session, query.outcome
+        if outcome == "replay":
+            return None
         visitor = visitor_key(query.visitor)
-        self._last[visitor] = _Remembered(query.session, tuple(items[:CUTOFF]), popular, barred)
-        self._last.move_to_end(visitor)
-        if len(self._last) > self._most:
-            self._last.popitem(last=False)
+        last = self._last.pop(visitor, None)
+        clicked = query.items
+        barred = () if self._exclude == "none" else clicked if self._exclude == "session" else clicked[-1:]
+        self._last[visitor] = _Remembered(session, items, popular, barred)
+        if last is None:
+            if len(self._last) > self._most:
+                self._last.popitem(last=False)
+            return None
+        if last.session != session or outcome != "joined":
+            return None
+        item = query.item
+        return Judgement(rank_of(item, last.items), popularity_rank(item, last.popular, last.barred))
 
     def forget(self, visitor: int) -> None:
         """Drop what is remembered of a visitor, given by :func:`core.identity.visitor_key`."""
@@ -78,16 +77,14 @@ class Judge:
 
 def rank_of(item: str, items: Sequence[str]) -> int | None:
     """Rank (from 1) of an item among the first :data:`CUTOFF`; None where it is not among them."""
-    try:
-        return items.index(item, 0, CUTOFF) + 1
-    except ValueError:
-        return None
+    # Most are a miss: to look is quicker than to be told by an error.
+    return items.index(item) + 1 if item in items[:CUTOFF] else None
 
 
-def popularity_rank(item: str, popular: dict[str, int], barred: frozenset[str]) -> int | None:
+def popularity_rank(item: str, popular: dict[str, int], barred: Sequence[str]) -> int | None:
     """The same among the most popular items without the barred ones."""
     place = popular.get(item)
     if place is None or item in barred:
         return None
-    rank = place + 1 - sum(popular.get(other, place) < place for other in barred)
+    rank = place + 1 - sum(popular.get(other, place) < place for other in set(barred))
     return rank if rank <= CUTOFF else None

@@ -44,52 +44,54 @@ def test_popularity_leaves_out_what_answers_leave_out(exclude, first, current, s
     popular = {"a": 0, "b": 1, "c": 2}
     for item, expected in (("a", first), ("b", current), ("c", session)):
         judge = Judge(exclude)
-        judge.remember(query("v", ["a", "b"]), [], popular)
-        assert judge.judge(query("v", ["a", "b", item])) == Judgement(None, expected)
+        judge.judge(query("v", ["a", "b"]), [], popular)
+        assert judge.judge(query("v", ["a", "b", item]), [], {}) == Judgement(None, expected)
 
 
 def test_current_is_the_session_s_last_item_also_for_a_click_out_of_order():
     """A click that comes late into its session is not the item that its answer leaves out."""
-    judge = Judge("current")
-    judge.remember(query("v", ["a", "b"], item="a"), [], {"a": 0, "b": 1})
-    assert judge.judge(query("v", ["a", "b", "a"])) == Judgement(None, 1)
-    assert judge.judge(query("v", ["a", "b", "b"])) == Judgement(None, None)
+    for item, expected in (("a", 1), ("b", None)):
+        judge = Judge("current")
+        judge.judge(query("v", ["a", "b"], item="a"), [], {"a": 0, "b": 1})
+        assert judge.judge(query("v", ["a", "b", item]), [], {}) == Judgement(None, expected)
 
 
 @pytest.mark.parametrize("outcome", ["opened", "duplicate", "overlong", "replay"])
 def test_only_a_joined_click_judges(outcome):
     """A repeated click, a bot's and a replayed one say nothing of the answer before."""
     judge = Judge("none")
-    judge.remember(query("v", ["a"]), ["b"], {})
-    assert judge.judge(query("v", ["a", "b"], outcome=outcome)) is None
-    assert judge.judge(query("v", ["a", "b"])) == Judgement(1, None)
+    judge.judge(query("v", ["a"]), ["b"], {})
+    assert judge.judge(query("v", ["a", "b"], outcome=outcome), ["c"], {}) is None
+    remembered = 1 if outcome == "replay" else None
+    assert judge.judge(query("v", ["a", "b"]), [], {}) == Judgement(remembered, None)
 
 
 def test_an_answer_of_another_session_is_not_judged():
     """The first click of a session says nothing of the answer to the last one of the session before."""
     judge = Judge("none")
-    judge.remember(query("v", ["a"]), ["b"], {})
-    assert judge.judge(query("v", ["b"], session="0-9")) is None
-    assert judge.judge(query("w", ["b"])) is None
+    judge.judge(query("v", ["a"]), ["b"], {})
+    assert judge.judge(query("w", ["b"]), [], {}) is None
+    assert judge.judge(query("v", ["b"], session="0-9"), [], {}) is None
 
 
 def test_a_replay_is_not_remembered():
     """An answer that is given again does not replace the latest one."""
     judge = Judge("none")
-    judge.remember(query("v", ["a", "b"]), ["c"], {})
-    judge.remember(query("v", ["a"], outcome="replay"), ["d"], {})
-    assert judge.judge(query("v", ["a", "b", "c"])) == Judgement(1, None)
+    judge.judge(query("v", ["a", "b"]), ["c"], {})
+    judge.judge(query("v", ["a"], outcome="replay"), ["d"], {})
+    assert judge.judge(query("v", ["a", "b", "c"]), [], {}) == Judgement(1, None)
 
 
 @given(st.integers(1, 5), st.lists(st.sampled_from("abcdefgh"), max_size=40))
 def test_the_visitors_seen_last_are_remembered(most, visitors):
     """As many visitors as allowed, those with the latest answers; a forgotten one is simply not judged."""
-    judge = Judge("none", most)
-    for visitor in visitors:
-        judge.remember(query(visitor, ["a"]), ["b"], {})
     latest = set(list(dict.fromkeys(reversed(visitors)))[:most])
-    judged = {visitor for visitor in "abcdefgh" if judge.judge(query(visitor, ["a", "b"]))}
-    assert judged == latest
-    for visitor in latest:
-        judge.forget(visitor_key(visitor))
-        assert judge.judge(query(visitor, ["a", "b"])) is None
+    for asked in "abcdefgh":
+        for forgotten in (False, True):
+            judge = Judge("none", most)
+            for visitor in visitors:
+                judge.judge(query(visitor, ["a"]), ["b"], {})
+            if forgotten:
+                judge.forget(visitor_key(asked))
+            judged = judge.judge(query(asked, ["a", "b"]), [], {}) is not None
+            assert judged == (asked in latest and not forgotten)
