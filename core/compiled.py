@@ -7,10 +7,12 @@ everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from numba import njit, types
+from numba.core import cgutils
 from numba.experimental import structref
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., object])
 Parts = TypeVar("Parts")
@@ -70,6 +72,27 @@ def accessor(function: Function) -> Function:
     all that they do, and the compiler's own judgement of what is small differs from case to case.
     """
     return cast("Function", njit(forceinline=True, **_INNER)(function))
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba publishes no types
+def prefetch(_: Any, array: Any, place: Any) -> Any:  # noqa: ARG001  # numba goes by the names
+    """Ask the processor to fetch what is at a place of an array, from 0, into its cache; nobody waits for it.
+
+    It is no access: a place beyond the array's end does no harm.
+    """
+
+    def written(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind, _ = signature.args
+        values = context.make_array(kind)(context, builder, arguments[0])
+        at = cgutils.get_item_pointer(context, builder, kind, values, [arguments[1]], wraparound=False)
+        address = builder.bitcast(at, cgutils.voidptr_t)
+        word, nothing = cgutils.int32_t, cgutils.ir.VoidType()
+        kind_of_it = cgutils.ir.FunctionType(nothing, [address.type, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind_of_it)
+        builder.call(function, [address, word(0), word(3), word(1)])  # to read, often, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), written
 
 
 def as_written(function: Function) -> Function:

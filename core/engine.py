@@ -54,7 +54,7 @@ from core.kernel_codes import (
     REAL_PARAMETERS,
 )
 from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
-from core.scratch import TABLE, Scratch
+from core.scratch import ENTRIES, TABLE, Scratch
 from core.weight_kernels import Tables, step_weight
 
 
@@ -128,7 +128,7 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
     p = parameters
     rule_weight, kind = as_written(step_weight), STEP_WEIGHTS.index(p.rule_weight)
     return Tables(
-        distance=_table(lambda d: math.exp(-d / p.distance_decay), on=p.distance_decay > 0),
+        distance=distance_weights(parameters, ENTRIES),
         length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
         step=_table(lambda step: (1.0 - p.rule_mix) * rule_weight(kind, max(step, 1), p.rule_decay), on=True),
@@ -136,6 +136,12 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
         recency=_recency(p.recency_s),
         log=_table(lambda count: math.log(max(count, 1)), on=True),
     )
+
+
+def distance_weights(parameters: ScoringParameters, most: int) -> Floats:
+    """Weights of the distances below ``most`` from the shared item."""
+    decay = parameters.distance_decay
+    return np.array([math.exp(-d / decay) for d in range(most)] if decay > 0 else [1.0] * most, np.float64)
 
 
 def _recency(recency_s: float) -> Floats:

@@ -1,4 +1,4 @@
-"""Kernels that find the neighbours of a query and score their items; see :mod:`core.params`."""
+"""Kernels that find the neighbours of a query; see :mod:`core.params`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from typing import Final
 import numpy as np
 
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int64s
-from core.compiled import inner_kernel
+from core.compiled import inner_kernel, prefetch
 from core.kernel_codes import (
     COMMON,
     P_IDF_CLICKS,
     P_K,
     P_M,
     P_POSITION,
-    P_REPEATS,
     P_SAMPLE,
     P_SAMPLING,
     P_SCORE,
-    R_BEFORE,
-    R_DISTANCE_DECAY,
     R_IDF_SIMILARITY,
     R_LENGTH_POWER,
     R_POSITION_DECAY,
@@ -28,18 +25,19 @@ from core.kernel_codes import (
     R_RECENCY_S,
     R_SCORE_DECAY,
     RANDOM,
-    REASON_ITEMS,
     RECENT,
 )
 from core.posting_kernels import newest_posting, slot_at
-from core.ranking_kernels import ready_stamps
 from core.scratch import Scratch
-from core.session_kernels import age_of, capacity_of, end_of, held_sessions, item_at, items_of, newest_slot
+from core.session_kernels import age_of, capacity_of, end_of, held_sessions, items_of, newest_slot
 from core.weight_kernels import Tables, idf, position_weight, recency_weight, step_weight
 
 #: Whether candidates come in the order of age.
 AGES_RISE: Final = 1
 AGES_MIX: Final = 0
+
+#: Slots times this are spread over 32 bits (Knuth, The Art of Computer Programming 3, section 6.4).
+_SPREAD: Final = 0x9E3779B1
 
 
 @inner_kernel
@@ -86,7 +84,7 @@ def find_neighbours(
         found = _merge_newest(index, scratch, session_weight, n, ints[P_M], ints[P_SAMPLE])
         ages = AGES_RISE
     else:
-        found = _gather(index, scratch, session_weight, n, ints[P_M])
+        found = _gather(index, scratch, reals, session_weight, n, ints[P_M])
         ages = AGES_RISE if n == 1 else AGES_MIX
         if 0 < ints[P_SAMPLE] < found:
             found = _sample(index, scratch, ints, session_weight, found, time)
@@ -157,15 +155,28 @@ def _merge_newest(
             continue
         scratch.candidate[found] = slot
         scratch.similarity[found] = similarity
+        prefetch(index.session_place, slot >> 2)
         found += 1
     return found
 
 
 @inner_kernel
-def _gather(index: IndexArrays, scratch: Scratch, session_weight: Floats, n: int, m: int) -> int:
+def _gather(
+    index: IndexArrays, scratch: Scratch, reals: Floats, session_weight: Floats, n: int, m: int
+) -> int:
     """Sum the similarity of all candidates, in the order in which the items' lists name them first."""
-    table_slot, table_similarity = scratch.table_slot, scratch.table_similarity
-    mask = len(table_slot) - 1
+    candidate, similarity, shared = scratch.candidate, scratch.similarity, scratch.shared
+    table, table_place = scratch.table, scratch.table_place
+    weighs, aged = len(session_weight) > 0, reals[R_RECENCY_S] > 0.0
+    named, lists = 0, 0
+    for number in range(n):
+        if scratch.weight[number] > 0.0:
+            named += min(index.posting_count[scratch.considered[number]], m)
+            lists += 1
+    bits = 1  # of as much of the table as is twice what is named: the less of it, the nearer it is
+    while 1 << bits < min(2 * named, len(table)):
+        bits += 1
+    mask = np.uint64((1 << bits) - 1)
     found = 0
     for number in range(n):
         weight = scratch.weight[number]
@@ -175,30 +186,33 @@ def _gather(index: IndexArrays, scratch: Scratch, session_weight: Floats, n: int
         for _ in range(min(count, m)):
             slot = slot_at(index.arena, start + at)
             at = at - 1 if at > 0 else size - 1
-            place = slot & mask
-            while table_slot[place] != 0 and table_slot[place] != slot + 1:
-                place = (place + 1) & mask
-            if table_slot[place] == 0:
-                table_slot[place] = slot + 1
-                table_similarity[place] = weight
-                scratch.table_shared[place] = 1
-                scratch.table_place[found] = place
+            if weighs and session_weight[slot] == -np.inf:
+                continue
+            entry = np.int64(0)
+            if lists > 1:  # one list names no session twice
+                place = np.uint64((slot * _SPREAD & 0xFFFFFFFF) >> (32 - bits))
+                entry = table[place]
+                while entry != 0 and entry >> 32 != slot:
+                    place = (place + np.uint64(1)) & mask
+                    entry = table[place]
+                if entry == 0:
+                    table[place] = (slot << 32) + found + 1
+                    table_place[np.uint64(found)] = place
+            if entry == 0:
+                candidate[np.uint64(found)], similarity[np.uint64(found)] = slot, weight
+                shared[np.uint64(found)] = 1
+                prefetch(index.session_place, slot >> 2)
+                if aged:
+                    prefetch(index.session_end, slot)
                 found += 1
             else:
-                table_similarity[place] += weight
-                scratch.table_shared[place] += 1
-    allowed = 0
-    for at in range(found):
-        place = scratch.table_place[at]
-        slot = table_slot[place] - 1
-        table_slot[place] = 0
-        if len(session_weight) and session_weight[slot] == -np.inf:
-            continue
-        scratch.candidate[allowed] = slot
-        scratch.similarity[allowed] = table_similarity[place]
-        scratch.shared[allowed] = np.uint64(scratch.table_shared[place])
-        allowed += 1
-    return allowed
+                known = np.uint64((entry & 0xFFFFFFFF) - 1)
+                similarity[known] += weight
+                shared[known] += np.uint64(1)
+    if lists > 1:
+        for at in range(found):
+            table[np.uint64(table_place[at])] = 0
+    return found
 
 
 @inner_kernel
@@ -289,68 +303,3 @@ def kth_largest(values: Floats, n: int, k: int) -> float:
         else:
             break
     return values[at]
-
-
-@inner_kernel
-def score_neighbours(
-    index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, tables: Tables, kept: int
-) -> tuple[int, float]:
-    """Score the items of the kept sessions in ``scratch.score``, and note what each shares with the query.
-
-    Returns:
-        How many items are in ``touched``; the score of an item that all kept sessions hold, undecayed.
-    """
-    touched, mass = 0, 0.0
-    place_of, rank, seen, score_of = scratch.place, scratch.rank, scratch.seen, scratch.score
-    places, pool, pool_base = index.session_place, index.pool, index.meta[POOL_BASE]
-    decays, before, distance_decay = tables.distance, reals[R_BEFORE], reals[R_DISTANCE_DECAY]
-    repeats, considered = ints[P_REPEATS] != 0, len(scratch.considered)
-    candidate, similarity, back, held = scratch.candidate, scratch.similarity, scratch.back, scratch.shared
-    touched_items = scratch.touched
-    ready_stamps(scratch.stamp, seen, kept)
-    stamp = scratch.stamp[0]
-    begins, lengths = scratch.begin, scratch.length
-    # All sessions are looked up before the first is read, so that these reads do not wait for each other.
-    # ``held`` is written for the sake of reading the pool there; it gets its own value below.
-    for at in range(kept):
-        place, length = items_of(places, pool, pool_base, candidate[at])
-        begins[at], lengths[at] = place, length
-        held[at] = np.uint64(item_at(pool, place))
-    for at in range(kept):
-        place, length = begins[at], lengths[at]
-        shared_place, anchor, shared = considered + 1, 0, np.uint64(0)
-        for step in range(length):
-            in_query = np.int64(place_of[item_at(pool, place + step)])
-            if in_query > 0:
-                if in_query <= REASON_ITEMS:
-                    shared |= np.uint64(1) << np.uint64(in_query - 1)
-                if in_query <= shared_place:
-                    shared_place, anchor = in_query, step
-        held[at] = shared
-        base = similarity[at] * back[shared_place - 1]
-        mass += base
-        if base <= 0.0:
-            continue
-        stamp += 1
-        for step in range(length - 1, -1, -1):
-            item = item_at(pool, place + step)
-            if seen[item] == stamp and not repeats:
-                continue
-            seen[item] = stamp
-            if rank[item] != 0:
-                continue
-            score = base
-            if len(decays):
-                distance = abs(step - anchor)
-                if distance < len(decays):
-                    score *= decays[distance]
-                else:
-                    score *= math.exp(-distance / distance_decay)
-            score *= before if step < anchor else 1.0
-            before_it = score_of[item]
-            # Written in any case, counted only if it is new: a branch here could not be foreseen.
-            touched_items[touched] = item
-            touched += 1 if before_it == 0.0 and score > 0.0 else 0
-            score_of[item] = before_it + score
-    scratch.stamp[0] = stamp
-    return touched, mass

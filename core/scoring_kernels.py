@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
 from core.compiled import Kept, inner_kernel, kernel
@@ -35,11 +33,12 @@ from core.kernel_codes import (
     RULES,
     SESSION,
 )
-from core.neighbour_kernels import find_neighbours, score_neighbours, weigh_query
-from core.ranking_kernels import ready_stamps, take_best
+from core.neighbour_item_kernels import count_votes, find_items, most_items, score_neighbours
+from core.neighbour_kernels import find_neighbours, weigh_query
+from core.ranking_kernels import take_best
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Int16s, Scratch
-from core.session_kernels import held_sessions, item_at
+from core.session_kernels import held_sessions
 from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
@@ -90,7 +89,7 @@ def score_run(
     out_sessions: Int32s,
     out_count: Int32s,
     out_scored: Int32s,
-) -> None:
+) -> int:
     """Answer the queries of a run.
 
     Its arrays are those of :class:`Queries`, :class:`Popular` and :class:`Ranked`, one by one: tuples would
@@ -112,6 +111,10 @@ def score_run(
         out_sessions: out: the same.
         out_count: out: the same.
         out_scored: out: the same.
+
+    Returns:
+        0; or if a neighbour has more items than there is room for in the scratch, how many. Then nothing is
+        answered, and this scratch is of no more use.
     """
     index, scratch, ints, reals, tables, session_weight, _ = engine.parts
     for query in range(len(times)):
@@ -123,6 +126,9 @@ def score_run(
         if reals[R_NEIGHBOURS] > 0.0:
             weigh_query(index, scratch, ints, reals, tables, n, clicks)
             kept = find_neighbours(index, scratch, ints, reals, tables, session_weight, n, times[query])
+            longest = find_items(index, scratch, kept)
+            if longest > most_items(scratch):
+                return longest
             touched, mass = score_neighbours(index, scratch, ints, reals, tables, kept)
             _weigh_items(index, scratch, ints, reals, tables, touched)
             if reals[R_PRIOR] > 0.0 and kept > 0:
@@ -179,6 +185,7 @@ def score_run(
         _bar(scratch, items, begin, end, ints[P_EXCLUDE], 0)
         for at in range(n):
             scratch.place[scratch.considered[at]] = 0
+    return 0
 
 
 @inner_kernel
@@ -251,43 +258,19 @@ def _explain(
     An item that is itself in the query is vouched for by another where one can; ties go to the newer. An
     item that no neighbour holds was brought by a rule, or by the session itself, or by popularity.
     """
-    zero, one, ranks_found = np.uint64(0), np.uint64(1), scratch.best
-    pool, shared, ranks = index.pool, scratch.shared, scratch.rank
-    seen, votes_of = scratch.seen, scratch.votes
-    ready_stamps(scratch.stamp, scratch.seen, kept)
-    stamp = scratch.stamp[0]
-    begins, lengths = scratch.begin, scratch.length
-    for at in range(kept):
-        place, length = begins[at], lengths[at]
-        stamp += 1
-        found = 0
-        for step in range(length):
-            item = item_at(pool, place + step)
-            # Written in any case, counted only if it is one: a branch here could not be foreseen.
-            ranks_found[found] = ranks[item] - 1
-            found += 1 if ranks[item] > 0 and seen[item] != stamp else 0
-            seen[item] = stamp
-        if found == 0:
-            continue
-        bits, bit = shared[at], 0
-        while bits != zero:
-            for number in range(found):
-                votes_of[ranks_found[number] * REASON_ITEMS + bit] += np.int32(bits & one)
-            bits >>= one
-            bit += 1
-    scratch.stamp[0] = stamp
+    count_votes(index, scratch, kept, n)
     for rank in range(count):
         item, best, most = out_item[rank], -1, 0
         in_query = scratch.place[item] - 1
         for other in range(min(n, REASON_ITEMS)):
-            votes = scratch.votes[rank * REASON_ITEMS + other]
+            votes = scratch.votes[rank, other]
             if other != in_query and votes > most:
                 best, most = other, votes
         if best < 0 and 0 <= in_query < REASON_ITEMS:
-            most = scratch.votes[rank * REASON_ITEMS + in_query]
+            most = scratch.votes[rank, in_query]
             best = in_query if most > 0 else -1
         for other in range(min(n, REASON_ITEMS)):
-            scratch.votes[rank * REASON_ITEMS + other] = 0
+            scratch.votes[rank, other] = 0
         if best >= 0:
             out_source[rank], out_shared[rank], out_sessions[rank] = (
                 NEIGHBOURS,

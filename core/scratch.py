@@ -11,14 +11,20 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Floats, Int32s, Int64s, UInt64s
+from core.arrays import Floats, Int32s, Int64s, UInt32s, UInt64s
 from core.kernel_codes import REASON_ITEMS
 from core.params import ScoringParameters
 
 Int16s = npt.NDArray[np.int16]
+UInt16s = npt.NDArray[np.uint16]
+Cells = npt.NDArray[np.void]
 
 #: Distances, lengths and counts up to here have their weights in tables.
 TABLE: Final = 4096
+
+#: Items of neighbours that are worked on together: those of all neighbours, nearly always. It is more where a
+#: single session has more.
+ENTRIES: Final = 8192
 
 #: ``Scratch.rank`` of an item that must not be recommended.
 BARRED: Final = -1
@@ -31,10 +37,11 @@ _CELL: Final = np.dtype(
 class Scratch(NamedTuple):
     """Room to work in for indexes of at most I items and queries of at most Q clicks.
 
-    C is the number of candidates at most, T a power of two that is larger. All is zero between queries unless
-    said otherwise.
+    C is the number of candidates at most, T a power of two that is larger, E is :data:`ENTRIES` or more. All
+    is zero between queries unless said otherwise.
     """
 
+    cells: Cells  # (I,) the next four, by item
     score: Floats  # (I,)
     seen: Int32s  # (I,) stamp of what was last seen to hold the item; never zeroed
     place: Int16s  # (I,) 1 + place of an item among the query's newest distinct items
@@ -48,35 +55,47 @@ class Scratch(NamedTuple):
     weight: Floats  # (Q,) of each in the similarity; not zeroed
     back: Floats  # (Q,) of each in the score, where it is the newest shared; not zeroed
     cursor: Int64s  # (Q, 5) posting lists that are being merged; not zeroed
-    table_slot: Int32s  # (T,) 1 + slot of a candidate
-    table_similarity: Floats  # (T,) not zeroed
-    table_shared: Int32s  # (T,) items that it shares with the query; not zeroed
+    table: Int64s  # (T,) of a candidate slot * 2**32 + 1 + its place there; 0: none
     table_place: Int32s  # (C,) where in the table each candidate is; not zeroed
     candidate: Int32s  # (C,) slots; not zeroed
     similarity: Floats  # (C,) not zeroed
     shared: UInt64s  # (C,) which of the query's newest REASON_ITEMS items a neighbour holds; not zeroed
     begin: Int64s  # (min(C, neighbours),) where each neighbour's items begin in the pool; not zeroed
-    length: Int32s  # the same, how many there are; not zeroed
+    length: Int64s  # the same, how many there are; not zeroed
+    base: Floats  # the same, what each adds to its newest shared item; not zeroed
+    nearest: Int64s  # the same, its newest shared item; see core.neighbour_item_kernels; not zeroed
+    entry_item: UInt32s  # (E,) items of the neighbours, one after the other; not zeroed
+    entry_neighbour: UInt32s  # (E,) which neighbour's each is; not zeroed
+    entry_score: Floats  # (E,) what each says; not zeroed
+    hit_entry: UInt32s  # (E,) entries that are of the query, or of the answer; not zeroed
+    hit_value: Int16s  # (E,) 1 + place there; not zeroed
+    laid: Int64s  # (3,) what is laid out in the entries: first neighbour, the one after the last, entries
+    latest: Int32s  # (n + 1,) the last neighbour that has the item of 1 + this place; not zeroed
     keys: Floats  # (C,) not zeroed
     spare: Floats  # (C,) not zeroed
-    votes: Int32s  # (n * REASON_ITEMS,) neighbours with both items of a pair
+    votes: Int32s  # (n, REASON_ITEMS) neighbours with both items of a pair
     best: Int32s  # (max(n, further items) + 1,) the last is not counted; not zeroed
     best_score: Floats  # (max(n, further items),) not zeroed
     stamp: Int32s  # (1,) the last stamp given
 
 
-def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks: int) -> Scratch:
-    """Scratch for an index of ``sessions`` and ``items`` at most and queries of ``clicks`` at most."""
+def new_scratch(
+    parameters: ScoringParameters, sessions: int, items: int, clicks: int, entries: int
+) -> Scratch:
+    """Scratch for an index of ``sessions`` and ``items`` at most and queries of ``clicks`` at most.
+
+    ``entries`` is how many items of neighbours there is room for; see :data:`ENTRIES`.
+    """
     p = parameters
     cells = np.zeros(items, _CELL)
     queried = max(1, min(clicks, p.last_clicks))
     looked_at = min(sessions, queried * p.sessions_per_item)
     merged = p.sample_size > 0 and p.sampling == "recent"
     candidates = min(looked_at, p.sample_size) if merged else looked_at
-    table = 1 if merged else 1 << (2 * candidates - 1).bit_length()
-    if not merged and table > sessions:
-        table = 1 << max(1, (sessions - 1).bit_length())
+    table = 1 if merged else 1 << max(1, (2 * candidates - 1).bit_length())
+    neighbours = min(candidates, p.neighbours)
     return Scratch(
+        cells=cells,
         score=cells["score"],
         seen=cells["seen"],
         place=cells["place"],
@@ -90,18 +109,25 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         weight=np.zeros(queried, np.float64),
         back=np.zeros(queried, np.float64),
         cursor=np.zeros((queried, 5), np.int64),
-        table_slot=np.zeros(table, np.int32),
-        table_similarity=np.zeros(table, np.float64),
-        table_shared=np.zeros(table, np.int32),
+        table=np.zeros(table, np.int64),
         table_place=np.zeros(candidates, np.int32),
         candidate=np.zeros(candidates, np.int32),
         similarity=np.zeros(candidates, np.float64),
         shared=np.zeros(candidates, np.uint64),
-        begin=np.zeros(min(candidates, p.neighbours), np.int64),
-        length=np.zeros(min(candidates, p.neighbours), np.int32),
+        begin=np.zeros(neighbours, np.int64),
+        length=np.zeros(neighbours, np.int64),
+        base=np.zeros(neighbours, np.float64),
+        nearest=np.zeros(neighbours, np.int64),
+        entry_item=np.zeros(entries, np.uint32),
+        entry_neighbour=np.zeros(entries, np.uint32),
+        entry_score=np.zeros(entries, np.float64),
+        hit_entry=np.zeros(entries, np.uint32),
+        hit_value=np.zeros(entries, np.int16),
+        laid=np.zeros(3, np.int64),
+        latest=np.zeros(p.recommendations + 1, np.int32),
         keys=np.zeros(candidates, np.float64),
         spare=np.zeros(candidates, np.float64),
-        votes=np.zeros(REASON_ITEMS * p.recommendations, np.int32),
+        votes=np.zeros((p.recommendations, REASON_ITEMS), np.int32),
         best=np.zeros(max(p.recommendations, p.further_items) + 1, np.int32),
         best_score=np.zeros(max(p.recommendations, p.further_items), np.float64),
         stamp=np.zeros(1, np.int32),

@@ -20,6 +20,7 @@ from core.popularity_kernels import rank_popular
 from core.presets import PRESETS, preset
 from core.scoring import Scorer, count_sources, plain_popular
 from core.scoring_kernels import score_run
+from core.scratch import ENTRIES
 from core.sessions import ClosedSession
 from core.upkeep_kernels import add_sessions
 from tests.oracles.slow_scoring import slow_score
@@ -263,6 +264,20 @@ def test_at_the_bounds_of_the_scratch_answers_are_those_of_the_slow_twin():
         parameters = preset("vstan", recommendations=n, neighbours=3, exclude="none")
         [answer] = Scorer(index, parameters).score([(items, 99.0)])
         assert answer == slow_score(held, items, 99.0, parameters)
+
+
+def test_sessions_of_any_length_and_any_number_are_read_as_the_slow_twin_reads_them():
+    """More items of neighbours than are worked on together, and one session that alone has more of them."""
+    many = [[f"i{(n * 31 + at * at) % 97}" for at in range(n % 60)] + ["a"] for n in range(600)]
+    longest = [f"i{at % 89}" for at in range(3 * ENTRIES)]
+    longest[5], longest[-7] = "a", "b"
+    index, held = SessionIndex(1000), []
+    scorer = Scorer(index, preset("vstan", neighbours=601, distance_decay=4000.0, exclude="none"))
+    for sessions in (many, [longest], [["a", "b", "b"]]):
+        index.add(closed(len(held) + at, items) for at, items in enumerate(sessions))
+        held += [(items, float(len(held) + at)) for at, items in enumerate(sessions)]
+        for query in (["i3", "a"], ["b"], ["b", "a", "i3"]):
+            assert scorer.score([(query, 999.0)]) == [slow_score(held, query, 999.0, scorer.parameters)]
 
 
 def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
