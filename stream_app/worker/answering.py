@@ -53,7 +53,8 @@ class Answering:
         for query, recommended in zip(queries, scored.items, strict=True):
             judgements.append(judge(query, [r.item for r in recommended[:CUTOFF]], popular))
             answers.append(answer(query, partition, recommended, index_offset, name))
-        self._count([one for one in judgements if one])
+        if judged := [one for one in judgements if one]:
+            self._count(judged)
         self._telemetry.scoring.observe([scored.seconds / len(queries)] * len(queries))
         for source, count in scored.sources.items():
             self._telemetry.items.labels(source).inc(count)

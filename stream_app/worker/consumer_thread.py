@@ -78,6 +78,13 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
         """Aiokafka's coordinator of the group."""
         return self._ensure_consumer()._coordinator  # noqa: SLF001 -- Faust reads it so, too
 
+    def is_assigned(self, tp: Any) -> bool:
+        """Whether the group has given a partition to this worker.
+
+        Faust would make a set of all partitions each time, and this is asked several times a run.
+        """
+        return tp in self._ensure_consumer().assignment()  # both kinds are pairs of topic and number
+
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         """Fetch, each partition in its turn.
 

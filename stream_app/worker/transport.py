@@ -114,7 +114,7 @@ class PlainConsumer(faust_aiokafka.Consumer):
         another worker by now, or be out of reach for all of them.
         """
         known = self._thread.coordinator.generation == generation == self.app.consumer_generation_id
-        if not known or self._thread.membership.is_replaced or tp not in self.assignment():
+        if not known or self._thread.membership.is_replaced or not self._thread.is_assigned(tp):
             return False
         return True if self.silent_s < self._session_timeout_s else None
 

@@ -18,7 +18,7 @@ from faust.streams import Stream
 from faust.transport import consumer as faust_consumer
 from faust.transport.conductor import ConductorCompiler
 from faust.transport.drivers import aiokafka as driver
-from faust.types import Message
+from faust.types import TP, Message
 
 from core.clicks import encode_click
 from core.step import Record
@@ -129,6 +129,12 @@ def test_records_that_wait_in_the_client_are_in_an_order_that_can_be_changed():
     assert "self._records = collections.OrderedDict()" in inspect.getsource(Fetcher.__init__)
     assert "for tp in list(self._records.keys())" in inspect.getsource(Fetcher.fetched_records)
     assert inspect.iscoroutinefunction(driver.AIOKafkaConsumerThread._fetch_records)
+
+
+def test_a_partition_is_the_same_to_faust_and_to_aiokafka():
+    """Faust's pair of topic and number is found among aiokafka's."""
+    assert TP("clicks", 3) in {TopicPartition("clicks", 3)}
+    assert TP("clicks", 3) not in {TopicPartition("clicks", 2), TopicPartition("other", 3)}
 
 
 def test_a_message_is_tracked_only_once_a_stream_has_it():
