@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
+
 from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.compiled import inner_kernel
 from core.kernel_codes import (
@@ -87,12 +89,11 @@ def blend(
             if scratch.distance[at] >= ints[P_RULE_CLICKS]:
                 break
             item = scratch.considered[at]
-            weight = weight_of_seed(index, ints, reals, item) + reals[R_RULE_SUPPORT]
+            weight = weight_of_seed(index, scratch, ints, reals, item) + reals[R_RULE_SUPPORT]
             if weight > 0.0:  # else nothing ever followed it
                 factor = math.exp(-scratch.distance[at] / reals[R_RULE_CLICK_DECAY]) / weight
                 ruled = add_rules(index, scratch, ints, tables, item, factor, ruled)
-        divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, reals[R_RULES])
-        touched = _take_over(scratch, ruled, touched)
+        touched = _take_over(scratch, ruled, touched, reals[R_RULES])
     if reals[R_REMINDER] > 0.0:
         for at in range(begin, end):
             if items[at] >= 0:
@@ -107,16 +108,22 @@ def blend(
 
 
 @inner_kernel
-def _take_over(scratch: Scratch, ruled: int, touched: int) -> int:
-    """Add the rules' scores to the items' and clear them."""
+def _take_over(scratch: Scratch, ruled: int, touched: int, share: float) -> int:
+    """Add the rules' scores, brought to the range from 0 to ``share``, to the items'; clear them."""
+    cells, rules, rule_touched = scratch.cells, scratch.rules, scratch.rule_touched
+    touched_items = scratch.touched
+    largest = 0.0
     for at in range(ruled):
-        item = scratch.rule_touched[at]
-        touched = add_score(
-            scratch.score, scratch.rank, scratch.touched, touched, item, scratch.rule_score[item]
-        )
-        scratch.rule_score[item] = 0.0
-        if scratch.score[item] == 0.0:  # too small to be one: nothing is left behind
-            scratch.seed[item] = 0
+        largest = max(largest, rules[np.uint64(rule_touched[at])].score)
+    for at in range(ruled):
+        item = np.uint64(rule_touched[at])
+        score = max(share * (rules[item].score / largest), LEAST_SCORE)
+        rules[item].score = 0.0
+        before = cells[item].score
+        # Written in any case, counted only if it is new: a branch here could not be foreseen.
+        touched_items[np.uint64(touched)] = item
+        touched += before == 0.0
+        cells[item].score = before + score
     return touched
 
 
@@ -131,6 +138,5 @@ def _go_further(
     for place in range(found):
         ruled = add_rules(index, scratch, ints, tables, scratch.best[place], 1.0, 0)
         handed_on = reals[R_FURTHER] * scratch.best_score[place]
-        divide_by_largest(scratch.rule_score, scratch.rule_touched, ruled, handed_on)
-        touched = _take_over(scratch, ruled, touched)
+        touched = _take_over(scratch, ruled, touched, handed_on)
     return touched

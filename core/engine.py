@@ -131,7 +131,9 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
         distance=distance_weights(parameters, ENTRIES),
         length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
-        step=_table(lambda step: (1.0 - p.rule_mix) * rule_weight(kind, max(step, 1), p.rule_decay), on=True),
+        step=_table(
+            lambda step: (1.0 - p.rule_mix) * rule_weight(kind, step, p.rule_decay) if step else 0.0, on=True
+        ),
         pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
         recency=_recency(p.recency_s),
         log=_table(lambda count: math.log(max(count, 1)), on=True),

@@ -5,13 +5,45 @@ No table of rules is kept: the posting lists have all that is needed, and an evi
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int64s
-from core.compiled import inner_kernel
+from core.compiled import inner_kernel, prefetch
 from core.kernel_codes import P_LINEAR, P_RULE_SESSIONS, P_RULE_STEPS, R_RULE_MIX
 from core.posting_kernels import newest_posting, slot_at
-from core.scratch import Scratch
+from core.scratch import BATCH, Scratch
 from core.session_kernels import item_at, items_of
 from core.weight_kernels import Tables
+
+
+@inner_kernel
+def _find_batch(index: IndexArrays, scratch: Scratch, start: int, size: int, at: int, count: int) -> int:
+    """Note where the items of the next ``count`` sessions of a posting list are, and ask for them.
+
+    Args:
+        index: the index.
+        scratch: gets ``batch_begin`` and ``batch_length``.
+        start: where the list's block starts.
+        size: of the block.
+        at: place in the block of the first of these sessions.
+        count: of sessions, at most :data:`core.scratch.BATCH`.
+
+    Returns:
+        The place in the block of the session that comes after them.
+    """
+    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
+    begins, lengths = scratch.batch_begin, scratch.batch_length
+    for number in range(count):
+        slot = slot_at(index.arena, start + at)
+        at = at - 1 if at > 0 else size - 1
+        prefetch(places, slot >> 2)
+        begins[number] = slot
+    for number in range(count):
+        place, length = items_of(places, pool, base, begins[number])
+        prefetch(pool, place)
+        prefetch(pool, place + length - 1)
+        begins[number], lengths[number] = place, length
+    return at
 
 
 @inner_kernel
@@ -31,55 +63,59 @@ def add_rules(
     Returns:
         How many items are in ``rule_touched``, of which there were ``touched`` before.
     """
-    places, pool, base, arena = index.session_place, index.pool, index.meta[POOL_BASE], index.arena
+    pool, cells, rules, touched_items = index.pool, scratch.cells, scratch.rules, scratch.rule_touched
     steps, pairs, linear = tables.step, tables.pair, ints[P_LINEAR] != 0
-    ranks, scores, seeds, touched_items = scratch.rank, scratch.rule_score, scratch.seed, scratch.rule_touched
+    begins, lengths = scratch.batch_begin, scratch.batch_length
     start, size, at, held = newest_posting(index, seed)
     reach = min(ints[P_RULE_STEPS], len(steps) - 1)
-    for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        place, length = items_of(places, pool, base, slot_at(arena, start + at))
-        at = at - 1 if at > 0 else size - 1
-        pair = pairs[min(length, len(pairs) - 1)]
-        for anchor in range(length):
-            if item_at(pool, place + anchor) != seed:
-                continue
-            first = 0 if pair > 0.0 else anchor + 1
-            last = length if pair > 0.0 else min(length, anchor + 1 + reach)
-            for step in range(first, last):
-                item = item_at(pool, place + step)
-                if (step == anchor and not linear) or ranks[item] != 0:
+    left, known = min(held, ints[P_RULE_SESSIONS]), touched
+    while left > 0:
+        count = min(left, BATCH)
+        at = _find_batch(index, scratch, start, size, at, count)
+        left -= count
+        for number in range(count):
+            place, length = begins[number], lengths[number]
+            pair = pairs[min(length, len(pairs) - 1)]
+            for anchor in range(length):
+                if item_at(pool, place + anchor) != seed:
                     continue
-                score = pair
-                if 0 < step - anchor <= reach:
-                    score += steps[step - anchor]
-                score *= factor
-                if score <= 0.0:
-                    continue
-                if scores[item] == 0.0:
-                    touched_items[touched] = item
-                    touched += 1
-                    if seeds[item] == 0:
-                        seeds[item] = seed + 1
-                scores[item] += score
+                first = 0 if pair > 0.0 else anchor + 1
+                last = length if pair > 0.0 else min(length, anchor + 1 + reach)
+                for step in range(first, last):
+                    item, distance = item_at(pool, place + step), step - anchor
+                    follows = (distance > 0) & (distance <= reach)
+                    score = (pair + steps[np.uint64(distance if follows else 0)]) * factor
+                    counts = (cells[item].rank == 0) & ((distance != 0) | linear)
+                    score = score if counts else 0.0
+                    before = rules[item].score
+                    # Written in any case, counted only if it is new: a branch here could not be foreseen.
+                    touched_items[np.uint64(touched)] = item
+                    touched += (before == 0.0) & (score > 0.0)
+                    rules[item].score = before + score
+    for new in range(known, touched):
+        rule = rules[np.uint64(touched_items[new])]
+        rule.seed = seed + 1 if rule.seed == 0 else rule.seed
     return touched
 
 
 @inner_kernel
-def weight_of_seed(index: IndexArrays, ints: Int64s, reals: Floats, seed: int) -> float:
+def weight_of_seed(index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, seed: int) -> float:
     """What an item's rules are divided by: its sessions, or the diagonal of the linear model."""
-    if not ints[P_LINEAR]:
-        return min(index.posting_count[seed], ints[P_RULE_SESSIONS])
-    mix, arena = reals[R_RULE_MIX], index.arena
-    places, pool, base = index.session_place, index.pool, index.meta[POOL_BASE]
     start, size, at, held = newest_posting(index, seed)
+    left = min(held, ints[P_RULE_SESSIONS])
+    if not ints[P_LINEAR]:
+        return left
+    mix, pool = reals[R_RULE_MIX], index.pool
     weight = 0.0
-    for _ in range(min(held, ints[P_RULE_SESSIONS])):
-        place, length = items_of(places, pool, base, slot_at(arena, start + at))
-        at = at - 1 if at > 0 else size - 1
-        weight += mix / (length * length)
-        for step in range(length - 1):
-            if item_at(pool, place + step) == seed:
-                weight += 1.0 - mix
+    while left > 0:
+        count = min(left, BATCH)
+        at = _find_batch(index, scratch, start, size, at, count)
+        left -= count
+        for number in range(count):
+            place, length = scratch.batch_begin[number], scratch.batch_length[number]
+            weight += mix / (length * length)
+            for step in range(length - 1):
+                weight += 1.0 - mix if item_at(pool, place + step) == seed else 0.0
     return weight
 
 

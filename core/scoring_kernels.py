@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.blend_kernels import add_popular, blend
 from core.compiled import Kept, inner_kernel, kernel
@@ -157,8 +159,10 @@ def score_run(
             scratch.rank[item[place]] = place + 1
         _explain(index, scratch, ints, reals, kept, n, count, item, source, shared, sessions)
         for at in range(touched):
-            scratch.score[scratch.touched[at]] = 0.0
-            scratch.seed[scratch.touched[at]] = 0
+            scratch.cells[np.uint64(scratch.touched[at])].score = 0.0
+        if ints[P_BLENDS]:
+            for at in range(touched):
+                scratch.seed[scratch.touched[at]] = 0
         if ints[P_FILL] and count < ints[P_N]:
             count = _fill_by_rules(
                 index, scratch, ints, reals, tables, n, count, item, score, source, shared, sessions

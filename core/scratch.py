@@ -26,12 +26,16 @@ TABLE: Final = 4096
 #: single session has more.
 ENTRIES: Final = 8192
 
+#: Sessions of a posting list that are looked up together.
+BATCH: Final = 256
+
 #: ``Scratch.rank`` of an item that must not be recommended.
 BARRED: Final = -1
 
 _CELL: Final = np.dtype(
     [("score", np.float64), ("seen", np.int32), ("place", np.int16), ("rank", np.int16)], align=True
 )
+_RULE: Final = np.dtype([("score", np.float64), ("seed", np.int32)], align=True)
 
 
 class Scratch(NamedTuple):
@@ -47,9 +51,12 @@ class Scratch(NamedTuple):
     place: Int16s  # (I,) 1 + place of an item among the query's newest distinct items
     rank: Int16s  # (I,) 1 + place of an item in the answer; BARRED: must not be recommended
     touched: Int32s  # (I + 1,) items with a score, and one that is not counted; not zeroed
+    rules: Cells  # (I,) the next two, by item, ``score`` and ``seed``
     rule_score: Floats  # (I,)
-    rule_touched: Int32s  # (I,) items with a rule score; not zeroed
     seed: Int32s  # (I,) 1 + the item whose rules brought this one
+    rule_touched: Int32s  # (I + 1,) items with a rule score, and one that is not counted; not zeroed
+    batch_begin: Int64s  # (BATCH,) where the items of a posting list's sessions begin; not zeroed
+    batch_length: Int64s  # (BATCH,) how many there are; not zeroed
     considered: Int32s  # (Q,) the query's newest distinct items, newest first; not zeroed
     distance: Int32s  # (Q,) clicks from the newest click to each; not zeroed
     weight: Floats  # (Q,) of each in the similarity; not zeroed
@@ -87,7 +94,7 @@ def new_scratch(
     ``entries`` is how many items of neighbours there is room for; see :data:`ENTRIES`.
     """
     p = parameters
-    cells = np.zeros(items, _CELL)
+    cells, rules = np.zeros(items, _CELL), np.zeros(items, _RULE)
     queried = max(1, min(clicks, p.last_clicks))
     looked_at = min(sessions, queried * p.sessions_per_item)
     merged = p.sample_size > 0 and p.sampling == "recent"
@@ -101,9 +108,12 @@ def new_scratch(
         place=cells["place"],
         rank=cells["rank"],
         touched=np.zeros(items + 1, np.int32),
-        rule_score=np.zeros(items, np.float64),
-        rule_touched=np.zeros(items, np.int32),
-        seed=np.zeros(items, np.int32),
+        rules=rules,
+        rule_score=rules["score"],
+        seed=rules["seed"],
+        rule_touched=np.zeros(items + 1, np.int32),
+        batch_begin=np.zeros(BATCH, np.int64),
+        batch_length=np.zeros(BATCH, np.int64),
         considered=np.zeros(queried, np.int32),
         distance=np.zeros(queried, np.int32),
         weight=np.zeros(queried, np.float64),

@@ -16,7 +16,7 @@ class Tables(NamedTuple):
     distance: Floats  # exp(-d / distance_decay), or 1, for as many distances as any session has
     length: Floats  # clicks^-length_power
     damping: Floats  # sessions^-popularity_damping
-    step: Floats  # (1 - rule_mix) * rule_weight of the distance; the first is not used
+    step: Floats  # (1 - rule_mix) * rule_weight of the distance; the first is 0
     pair: Floats  # rule_mix * clicks^-rule_length_power
     recency: Floats  # exp(-s / recency_s) of s = 0 … 4095, then of s = 0, 4096, …; empty: no decay
     log: Floats  # ln(count); the first is not used

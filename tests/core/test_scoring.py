@@ -269,7 +269,7 @@ def test_at_the_bounds_of_the_scratch_answers_are_those_of_the_slow_twin():
 def test_sessions_of_any_length_and_any_number_are_read_as_the_slow_twin_reads_them():
     """More items of neighbours than are worked on together, and one session that alone has more of them."""
     many = [[f"i{(n * 31 + at * at) % 97}" for at in range(n % 60)] + ["a"] for n in range(600)]
-    longest = [f"i{at % 89}" for at in range(3 * ENTRIES)]
+    longest = [f"i{at % 89}" for at in range(ENTRIES)]
     longest[5], longest[-7] = "a", "b"
     index, held = SessionIndex(1000), []
     scorer = Scorer(index, preset("vstan", neighbours=601, distance_decay=4000.0, exclude="none"))
