@@ -26,6 +26,9 @@ Packed = npt.NDArray[np.uint32]
 #: Slots of the largest index: what three bytes can number, less the 0 that stands for none.
 MOST_SLOTS: Final = (1 << 24) - 4
 
+#: A session of more clicks than this is not indexed.
+MAX_SESSION_CLICKS: Final = 10_000
+
 # Places in `IndexArrays.meta`.
 FIRST: Final = 0  # sequence number of the oldest session held; of the next to come where none is held
 NEXT: Final = 1  # sequence number of the next session to come

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import Floats, IndexArrays, Int64s
+from core.arrays import MAX_SESSION_CLICKS, Floats, IndexArrays, Int64s
 from core.compiled import as_written
 from core.kernel_codes import (
     INT_PARAMETERS,
@@ -54,7 +54,7 @@ from core.kernel_codes import (
     REAL_PARAMETERS,
 )
 from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
-from core.scratch import ENTRIES, TABLE, Scratch
+from core.scratch import TABLE, Scratch
 from core.weight_kernels import Tables, step_weight
 
 
@@ -128,7 +128,7 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
     p = parameters
     rule_weight, kind = as_written(step_weight), STEP_WEIGHTS.index(p.rule_weight)
     return Tables(
-        distance=distance_weights(parameters, ENTRIES),
+        distance=_distance(p.distance_decay),
         length=_table(lambda clicks: max(clicks, 1) ** -p.length_power, on=p.length_power > 0),
         damping=_table(lambda count: max(count, 1) ** -p.popularity_damping, on=p.popularity_damping > 0),
         step=_table(
@@ -140,10 +140,10 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
     )
 
 
-def distance_weights(parameters: ScoringParameters, most: int) -> Floats:
-    """Weights of the distances below ``most`` from the shared item."""
-    decay = parameters.distance_decay
-    return np.array([math.exp(-d / decay) for d in range(most)] if decay > 0 else [1.0] * most, np.float64)
+def _distance(decay: float) -> Floats:
+    """Of all distances that there are within a session."""
+    distances = range(MAX_SESSION_CLICKS)
+    return np.array([math.exp(-d / decay) if decay > 0 else 1.0 for d in distances], np.float64)
 
 
 def _recency(recency_s: float) -> Floats:

@@ -14,6 +14,7 @@ from core.arrays import (
     CLICKS,
     DEAD,
     FIRST,
+    MAX_SESSION_CLICKS,
     MOST,
     NEXT,
     REMOVED,
@@ -31,9 +32,6 @@ from core.identity import identities, session_key, visitor_key
 from core.sessions import ClosedSession
 from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
 from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, count_clicks, remove_sessions
-
-#: A session of more clicks than this is not indexed.
-MAX_SESSION_CLICKS: Final = 10_000
 
 #: The largest index: a session's slot is written in three bytes.
 MOST_SESSIONS: Final = 16_000_000

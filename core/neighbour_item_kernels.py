@@ -13,42 +13,30 @@ from typing import Final
 import numpy as np
 
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int64s
-from core.compiled import accessor, inner_kernel, prefetch
+from core.compiled import inner_kernel, prefetch
 from core.kernel_codes import P_REPEATS, R_BEFORE, REASON_ITEMS
 from core.ranking_kernels import ready_stamps
-from core.scratch import Scratch
+from core.scratch import LANES, Scratch
 from core.session_kernels import item_at, items_of
 from core.weight_kernels import Tables
 
 #: Of the query's items, how many votes are counted without asking how many items there are.
 _VOTES_AT_ONCE: Final = 8
 
-#: Items of a neighbour that are laid out without asking how many it has.
-LANES: Final = 8
-
 _FARTHEST: Final = 1 << 62
 
 
 @inner_kernel
-def find_items(index: IndexArrays, scratch: Scratch, kept: int) -> int:
-    """Note where each neighbour's items are; return how many the longest has."""
+def find_items(index: IndexArrays, scratch: Scratch, kept: int) -> None:
+    """Note where each neighbour's items are, and ask for them."""
     places, pool, pool_base = index.session_place, index.pool, index.meta[POOL_BASE]
     candidate, begins, lengths = scratch.candidate, scratch.begin, scratch.length
-    longest = 0
     for at in range(kept):
         place, length = items_of(places, pool, pool_base, candidate[at])
         begins[at], lengths[at] = place, length
-        longest = max(longest, length)
         prefetch(pool, place)
         prefetch(pool, place + length - 1)
     scratch.laid[0] = -1
-    return longest
-
-
-@accessor
-def most_items(scratch: Scratch) -> int:
-    """How many items of neighbours there is room for."""
-    return len(scratch.entry_item) - LANES
 
 
 @inner_kernel
@@ -65,7 +53,7 @@ def _lay_out(index: IndexArrays, scratch: Scratch, first: int, kept: int) -> tup
     if laid[0] == first:
         return laid[1], laid[2]
     entries, at = 0, first
-    while at < kept and entries + lengths[at] <= most_items(scratch):
+    while at < kept and entries + lengths[at] <= len(item_of) - LANES:
         newest, length = begins[at] + lengths[at] - 1, lengths[at]
         for begin in range(0, length, LANES):
             for step in range(begin, begin + LANES):  # beyond the end there is room for as many
@@ -137,15 +125,11 @@ def _add_scores(
     cells, item_of, neighbour_of = scratch.cells, scratch.entry_item, scratch.entry_neighbour
     base, nearest, touched_items, decays = scratch.base, scratch.nearest, scratch.touched, tables.distance
     stamp, repeats, before = scratch.stamp[0] + 1, ints[P_REPEATS] != 0, reals[R_BEFORE]
-    entry_score = scratch.entry_score
-    for entry in range(entries):
-        at = neighbour_of[entry]
-        distance = entry - (nearest[at] & 0xFFFFFFFF)  # clicks that it comes before the shared one
-        score = base[at] * decays[np.uint64(abs(distance))]
-        entry_score[entry] = score * (before if distance > 0 else 1.0)
     for entry in range(entries):
         item, at = item_of[entry], neighbour_of[entry]
-        score = entry_score[entry]
+        distance = entry - (nearest[at] & 0xFFFFFFFF)  # clicks that it comes before the shared one
+        score = base[at] * decays[np.uint64(abs(distance))]
+        score *= before if distance > 0 else 1.0
         cell = cells[item]
         counts = ((cell.seen != stamp + int(at)) | repeats) & (cell.rank == 0)
         cell.seen = stamp + int(at)

@@ -65,7 +65,7 @@ def add_rules(
     """
     pool, cells, rules, touched_items = index.pool, scratch.cells, scratch.rules, scratch.rule_touched
     steps, pairs, linear = tables.step, tables.pair, ints[P_LINEAR] != 0
-    begins, lengths = scratch.batch_begin, scratch.batch_length
+    begins, lengths, anchor_at = scratch.batch_begin, scratch.batch_length, scratch.batch_anchor
     start, size, at, held = newest_posting(index, seed)
     reach = min(ints[P_RULE_STEPS], len(steps) - 1)
     left, known = min(held, ints[P_RULE_SESSIONS]), touched
@@ -76,9 +76,13 @@ def add_rules(
         for number in range(count):
             place, length = begins[number], lengths[number]
             pair = pairs[min(length, len(pairs) - 1)]
-            for anchor in range(length):
-                if item_at(pool, place + anchor) != seed:
-                    continue
+            anchors = 0
+            for step in range(length):
+                # Written in any case, counted only if it is one: a branch here could not be foreseen.
+                anchor_at[np.uint64(anchors)] = step
+                anchors += item_at(pool, place + step) == seed
+            for one in range(anchors):
+                anchor = anchor_at[np.uint64(one)]
                 first = 0 if pair > 0.0 else anchor + 1
                 last = length if pair > 0.0 else min(length, anchor + 1 + reach)
                 for step in range(first, last):
@@ -88,8 +92,7 @@ def add_rules(
                     counts = (cells[item].rank == 0) & ((distance != 0) | linear)
                     score = score if counts else 0.0
                     before = rules[item].score
-                    # Written in any case, counted only if it is new: a branch here could not be foreseen.
-                    touched_items[np.uint64(touched)] = item
+                    touched_items[np.uint64(touched)] = item  # counted only if it is new
                     touched += (before == 0.0) & (score > 0.0)
                     rules[item].score = before + score
     for new in range(known, touched):

@@ -14,14 +14,13 @@ from core.arena_kernels import compact
 from core.arrays import Floats, Int32s
 from core.blend_kernels import POPULAR_ITEMS
 from core.compiled import Kept, keep
-from core.engine import Engine, distance_weights, parameter_arrays, weight_tables
+from core.engine import Engine, parameter_arrays, weight_tables
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.neighbour_item_kernels import LANES
 from core.params import ScoringParameters
 from core.popularity_kernels import rank_popular
 from core.scoring_kernels import Popular, Queries, Ranked, score_run
-from core.scratch import ENTRIES, Scratch, new_scratch
+from core.scratch import new_scratch
 from core.sessions import ClosedSession
 
 #: Where a recommended item comes from.
@@ -101,10 +100,9 @@ class Scorer:
         self._age_mass = list(accumulate(ages))
         ints, reals = parameter_arrays(parameters)
         self._longest = 64
-        self._entries = ENTRIES
         self._engine = Engine(
             arrays=index.arrays,
-            scratch=self._new_scratch(),
+            scratch=new_scratch(parameters, index.slots, len(index.arrays.posting_start), self._longest),
             ints=ints,
             reals=reals,
             tables=weight_tables(parameters),
@@ -203,7 +201,7 @@ class Scorer:
             count=np.empty(shape[0], np.int32),
             scored=np.empty(shape[0], np.int32),
         )
-        wanted = score_run(
+        score_run(
             self._ready(longest),
             *queries,
             *popular,
@@ -215,9 +213,6 @@ class Scorer:
             ranked.count,
             ranked.scored,
         )
-        if wanted:
-            self._make_room(wanted)
-            return self._rank(queries, longest, popular)
         return ranked
 
     def popular(self, size: int) -> tuple[Int32s, Floats]:
@@ -264,22 +259,10 @@ class Scorer:
             if clicks > self._longest or len(scratch.place) < items:
                 while self._longest < clicks:
                     self._longest *= 2
-                scratch = self._new_scratch()
+                scratch = new_scratch(self.parameters, self.index.slots, items, self._longest)
             self._engine = engine._replace(arrays=arrays, scratch=scratch)
             self._kept = keep(self._engine)
         return self._kept
-
-    def _make_room(self, entries: int) -> None:
-        """Make room for a session of so many items."""
-        while self._entries - LANES < entries:
-            self._entries *= 2
-        tables = self._engine.tables._replace(distance=distance_weights(self.parameters, self._entries))
-        self._engine = self._engine._replace(scratch=self._new_scratch(), tables=tables)
-        self._kept = None
-
-    def _new_scratch(self) -> Scratch:
-        items = len(self.index.arrays.posting_start)
-        return new_scratch(self.parameters, self.index.slots, items, self._longest, self._entries)
 
 
 def count_sources(ranked: Ranked) -> dict[Source, int]:

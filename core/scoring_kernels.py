@@ -35,7 +35,7 @@ from core.kernel_codes import (
     RULES,
     SESSION,
 )
-from core.neighbour_item_kernels import count_votes, find_items, most_items, score_neighbours
+from core.neighbour_item_kernels import count_votes, find_items, score_neighbours
 from core.neighbour_kernels import find_neighbours, weigh_query
 from core.ranking_kernels import take_best
 from core.rules_kernels import add_rules, followers
@@ -91,7 +91,7 @@ def score_run(
     out_sessions: Int32s,
     out_count: Int32s,
     out_scored: Int32s,
-) -> int:
+) -> None:
     """Answer the queries of a run.
 
     Its arrays are those of :class:`Queries`, :class:`Popular` and :class:`Ranked`, one by one: tuples would
@@ -113,10 +113,6 @@ def score_run(
         out_sessions: out: the same.
         out_count: out: the same.
         out_scored: out: the same.
-
-    Returns:
-        0; or if a neighbour has more items than there is room for in the scratch, how many. Then nothing is
-        answered, and this scratch is of no more use.
     """
     index, scratch, ints, reals, tables, session_weight, _ = engine.parts
     for query in range(len(times)):
@@ -128,9 +124,7 @@ def score_run(
         if reals[R_NEIGHBOURS] > 0.0:
             weigh_query(index, scratch, ints, reals, tables, n, clicks)
             kept = find_neighbours(index, scratch, ints, reals, tables, session_weight, n, times[query])
-            longest = find_items(index, scratch, kept)
-            if longest > most_items(scratch):
-                return longest
+            find_items(index, scratch, kept)
             touched, mass = score_neighbours(index, scratch, ints, reals, tables, kept)
             _weigh_items(index, scratch, ints, reals, tables, touched)
             if reals[R_PRIOR] > 0.0 and kept > 0:
@@ -189,7 +183,6 @@ def score_run(
         _bar(scratch, items, begin, end, ints[P_EXCLUDE], 0)
         for at in range(n):
             scratch.place[scratch.considered[at]] = 0
-    return 0
 
 
 @inner_kernel

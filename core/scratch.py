@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Floats, Int32s, Int64s, UInt32s, UInt64s
+from core.arrays import MAX_SESSION_CLICKS, Floats, Int32s, Int64s, UInt32s, UInt64s
 from core.kernel_codes import REASON_ITEMS
 from core.params import ScoringParameters
 
@@ -22,9 +22,11 @@ Cells = npt.NDArray[np.void]
 #: Distances, lengths and counts up to here have their weights in tables.
 TABLE: Final = 4096
 
-#: Items of neighbours that are worked on together: those of all neighbours, nearly always. It is more where a
-#: single session has more.
-ENTRIES: Final = 8192
+#: Items of a neighbour that are laid out without asking how many it has.
+LANES: Final = 8
+
+#: Items of neighbours that are worked on together: nearly always those of all, and those of one at least.
+ENTRIES: Final = MAX_SESSION_CLICKS + LANES
 
 #: Sessions of a posting list that are looked up together.
 BATCH: Final = 256
@@ -41,8 +43,8 @@ _RULE: Final = np.dtype([("score", np.float64), ("seed", np.int32)], align=True)
 class Scratch(NamedTuple):
     """Room to work in for indexes of at most I items and queries of at most Q clicks.
 
-    C is the number of candidates at most, T a power of two that is larger, E is :data:`ENTRIES` or more. All
-    is zero between queries unless said otherwise.
+    C is the number of candidates at most, T a power of two that is larger. All is zero between
+    queries unless said otherwise.
     """
 
     cells: Cells  # (I,) the next four, by item
@@ -57,6 +59,7 @@ class Scratch(NamedTuple):
     rule_touched: Int32s  # (I + 1,) items with a rule score, and one that is not counted; not zeroed
     batch_begin: Int64s  # (BATCH,) where the items of a posting list's sessions begin; not zeroed
     batch_length: Int64s  # (BATCH,) how many there are; not zeroed
+    batch_anchor: Int64s  # (MAX_SESSION_CLICKS,) where a session has an item; not zeroed
     considered: Int32s  # (Q,) the query's newest distinct items, newest first; not zeroed
     distance: Int32s  # (Q,) clicks from the newest click to each; not zeroed
     weight: Floats  # (Q,) of each in the similarity; not zeroed
@@ -71,11 +74,10 @@ class Scratch(NamedTuple):
     length: Int64s  # the same, how many there are; not zeroed
     base: Floats  # the same, what each adds to its newest shared item; not zeroed
     nearest: Int64s  # the same, its newest shared item; see core.neighbour_item_kernels; not zeroed
-    entry_item: UInt32s  # (E,) items of the neighbours, one after the other; not zeroed
-    entry_neighbour: UInt32s  # (E,) which neighbour's each is; not zeroed
-    entry_score: Floats  # (E,) what each says; not zeroed
-    hit_entry: UInt32s  # (E,) entries that are of the query, or of the answer; not zeroed
-    hit_value: Int16s  # (E,) 1 + place there; not zeroed
+    entry_item: UInt32s  # (ENTRIES,) items of the neighbours, one after the other; not zeroed
+    entry_neighbour: UInt32s  # (ENTRIES,) which neighbour's each is; not zeroed
+    hit_entry: UInt32s  # (ENTRIES,) entries that are of the query, or of the answer; not zeroed
+    hit_value: Int16s  # (ENTRIES,) 1 + place there; not zeroed
     laid: Int64s  # (3,) what is laid out in the entries: first neighbour, the one after the last, entries
     latest: Int32s  # (n + 1,) the last neighbour that has the item of 1 + this place; not zeroed
     keys: Floats  # (C,) not zeroed
@@ -86,13 +88,8 @@ class Scratch(NamedTuple):
     stamp: Int32s  # (1,) the last stamp given
 
 
-def new_scratch(
-    parameters: ScoringParameters, sessions: int, items: int, clicks: int, entries: int
-) -> Scratch:
-    """Scratch for an index of ``sessions`` and ``items`` at most and queries of ``clicks`` at most.
-
-    ``entries`` is how many items of neighbours there is room for; see :data:`ENTRIES`.
-    """
+def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks: int) -> Scratch:
+    """Scratch for an index of ``sessions`` and ``items`` at most and queries of ``clicks`` at most."""
     p = parameters
     cells, rules = np.zeros(items, _CELL), np.zeros(items, _RULE)
     queried = max(1, min(clicks, p.last_clicks))
@@ -113,6 +110,7 @@ def new_scratch(
         seed=rules["seed"],
         rule_touched=np.zeros(items + 1, np.int32),
         batch_begin=np.zeros(BATCH, np.int64),
+        batch_anchor=np.zeros(MAX_SESSION_CLICKS, np.int64),
         batch_length=np.zeros(BATCH, np.int64),
         considered=np.zeros(queried, np.int32),
         distance=np.zeros(queried, np.int32),
@@ -128,11 +126,10 @@ def new_scratch(
         length=np.zeros(neighbours, np.int64),
         base=np.zeros(neighbours, np.float64),
         nearest=np.zeros(neighbours, np.int64),
-        entry_item=np.zeros(entries, np.uint32),
-        entry_neighbour=np.zeros(entries, np.uint32),
-        entry_score=np.zeros(entries, np.float64),
-        hit_entry=np.zeros(entries, np.uint32),
-        hit_value=np.zeros(entries, np.int16),
+        entry_item=np.zeros(ENTRIES, np.uint32),
+        entry_neighbour=np.zeros(ENTRIES, np.uint32),
+        hit_entry=np.zeros(ENTRIES, np.uint32),
+        hit_value=np.zeros(ENTRIES, np.int16),
         laid=np.zeros(3, np.int64),
         latest=np.zeros(p.recommendations + 1, np.int32),
         keys=np.zeros(candidates, np.float64),

@@ -13,8 +13,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from core.arrays import MAX_SESSION_CLICKS
 from core.errors import SessionsError
-from core.index import MAX_SESSION_CLICKS
 
 #: Rows of one session: items, times, and what else there is, one entry an event.
 Record = Sequence[Sequence[Any]]
@@ -116,7 +116,7 @@ def checked_sessions(sessions: object) -> list[tuple[Hashable, Record]]:
 
     Raises:
         SessionsError: no dictionary; or a session without items and as many times, of times that are not
-            numbers, or of more than :data:`core.index.MAX_SESSION_CLICKS` events.
+            numbers, or of more than :data:`core.arrays.MAX_SESSION_CLICKS` events.
     """
     held = getattr(sessions, "session_items_actions_map", sessions)
     if not isinstance(held, Mapping):
@@ -152,7 +152,7 @@ def query_items(session: object) -> list[Any]:
     """The items of a query.
 
     Raises:
-        SessionsError: it is no session, or one of more than :data:`core.index.MAX_SESSION_CLICKS` events.
+        SessionsError: it is no session, or one of more than :data:`core.arrays.MAX_SESSION_CLICKS` events.
     """
     if not _is_sequence(session) or len(session) == 0 or not _is_sequence(session[0]):
         raise SessionsError(f"expected a session, [[items], [times], …], came {session!r:.100}")

@@ -13,7 +13,7 @@ from core.kernel_codes import DIV, EXPONENTIAL, LINEAR, LOG, QUADRATIC, WSKNN
 class Tables(NamedTuple):
     """Weights that are computed once, so that their last bit is the same everywhere."""
 
-    distance: Floats  # exp(-d / distance_decay), or 1, for as many distances as any session has
+    distance: Floats  # (MAX_SESSION_CLICKS,) exp(-d / distance_decay), or 1
     length: Floats  # clicks^-length_power
     damping: Floats  # sessions^-popularity_damping
     step: Floats  # (1 - rule_mix) * rule_weight of the distance; the first is 0

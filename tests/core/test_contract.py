@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from core.arrays import MAX_SESSION_CLICKS
 from core.errors import InvalidParameterError
-from core.index import MAX_SESSION_CLICKS, SessionIndex
+from core.index import SessionIndex
 from core.params import _CHOICES, _RANGES, _SWITCHES, ScoringParameters
 from core.presets import PRESETS, preset
 from core.scoring import MOST_SECONDS, SOURCES, Scorer

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.arrays import MAX_SESSION_CLICKS
 from core.errors import InvalidParameterError
 from core.identity import session_key
-from core.index import MAX_SESSION_CLICKS, SessionIndex
+from core.index import SessionIndex
 from core.presets import preset
 from core.scoring import Scorer
 from core.sessions import ClosedSession

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from core.arrays import MAX_SESSION_CLICKS
 from core.compiled import keep
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
@@ -20,7 +21,7 @@ from core.popularity_kernels import rank_popular
 from core.presets import PRESETS, preset
 from core.scoring import Scorer, count_sources, plain_popular
 from core.scoring_kernels import score_run
-from core.scratch import ENTRIES
+from core.scratch import BATCH
 from core.sessions import ClosedSession
 from core.upkeep_kernels import add_sessions
 from tests.oracles.slow_scoring import slow_score
@@ -267,9 +268,9 @@ def test_at_the_bounds_of_the_scratch_answers_are_those_of_the_slow_twin():
 
 
 def test_sessions_of_any_length_and_any_number_are_read_as_the_slow_twin_reads_them():
-    """More items of neighbours than are worked on together, and one session that alone has more of them."""
+    """More items of neighbours than are worked on together, and a session of as many as any may have."""
     many = [[f"i{(n * 31 + at * at) % 97}" for at in range(n % 60)] + ["a"] for n in range(600)]
-    longest = [f"i{at % 89}" for at in range(ENTRIES)]
+    longest = [f"i{at % 89}" for at in range(MAX_SESSION_CLICKS)]
     longest[5], longest[-7] = "a", "b"
     index, held = SessionIndex(1000), []
     scorer = Scorer(index, preset("vstan", neighbours=601, distance_decay=4000.0, exclude="none"))
@@ -278,6 +279,19 @@ def test_sessions_of_any_length_and_any_number_are_read_as_the_slow_twin_reads_t
         held += [(items, float(len(held) + at)) for at, items in enumerate(sessions)]
         for query in (["i3", "a"], ["b"], ["b", "a", "i3"]):
             assert scorer.score([(query, 999.0)]) == [slow_score(held, query, 999.0, scorer.parameters)]
+
+
+def test_the_rules_of_sessions_of_any_length_are_those_of_the_slow_twin():
+    """More sessions than are looked up together, and a long one that has the items over and over."""
+    items = [[f"i{(n * 31 + at * at) % 97}" for at in range(n % 9)] + ["a", "b"] for n in range(3 * BATCH)]
+    items.append([f"i{at % 89}" for at in range(2 * BATCH)] + ["a", "a"] + ["b"] * BATCH)
+    index = SessionIndex(1000)
+    index.add(closed(number, session) for number, session in enumerate(items))
+    held = [(session, float(number)) for number, session in enumerate(items)]
+    for name in ("sr", "slis"):
+        parameters = preset(name, exclude="current")
+        [answer] = Scorer(index, parameters).score([(["i3", "b", "a"], 999.0)])
+        assert answer == slow_score(held, ["i3", "b", "a"], 999.0, parameters)
 
 
 def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
