@@ -183,7 +183,7 @@ SPOP: Final = ScoringParameters(
 #: the session's items, reminders of what the session has seen, and one step further by the rules of the ten
 #: best. Chosen by a search over all of it on the last sessions of three sets' training data at once
 #: (yoochoose's last day, diginetica's last tenth, the last sixteenth of Serenade's toy set), so that one
-#: setting does well on each. It takes about five times as long as VSTAN.
+#: setting does well on each. It takes three to four times as long as VSTAN.
 BLEND: Final = ScoringParameters(
     name="blend",
     neighbours=250,
