@@ -156,7 +156,7 @@ class Topics(NamedTuple):
         strays: answers whose record has another partition or key than its click.
         sessions: the records of the sessions topic in order.
         dead: by (partition, offset) of the click, each dead letter.
-        entries: all of the sessions topic: sessions, and visitors that are forgotten.
+        entries: all of the sessions topic by offset: sessions, and visitors that are forgotten.
     """
 
     clicks: dict[int, list[Record]]
@@ -164,7 +164,7 @@ class Topics(NamedTuple):
     strays: list[Answer]
     sessions: list[ClosedSession]
     dead: dict[tuple[int, int], list[DeadRecord]]
-    entries: list[ClosedSession | Forgotten]
+    entries: dict[int, ClosedSession | Forgotten]
 
     @property
     def places(self) -> set[tuple[int, int]]:
@@ -249,7 +249,7 @@ def read_topic(settings: Settings, topic: str) -> list:
 
 def read_topics(settings: Settings) -> Topics:
     """Everything that is on the topics now; what is read later may be younger."""
-    seen = Topics({}, {}, [], [], {}, [])
+    seen = Topics({}, {}, [], [], {}, {})
     for topic in (
         settings.clicks_topic,
         settings.recommendations_topic,
@@ -274,7 +274,7 @@ def note_record(settings: Settings, seen: Topics, record) -> None:
         if record.value is None:
             return
         entry = decode_entry(record.value)
-        seen.entries.append(entry)
+        seen.entries[record.offset] = entry
         if isinstance(entry, ClosedSession):
             seen.sessions.append(entry)
     else:

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,8 +68,8 @@ def run(case: Case, settings: Settings, scale: float, folder: Path) -> dict[str,
     try:
         outcome = case(settings.model_copy(update=changes), scale, *more)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the case failed and the others go on
-        say(f"failed: {error}")
-        return {"ok": False, "seconds": time.monotonic() - began, "error": str(error)}
+        say(f"failed: {traceback.format_exc()}")
+        return {"ok": False, "seconds": time.monotonic() - began, "error": repr(error)}
     return {"ok": True, **outcome._asdict()}
 
 

@@ -70,7 +70,7 @@ class Follower:
     """All that is on the topics; each look reads on from the one before. A broker may be away."""
 
     def __init__(self, settings: Settings) -> None:
-        self.seen = Topics({}, {}, [], [], {}, [])
+        self.seen = Topics({}, {}, [], [], {}, {})
         self._settings = settings
         self._runner = asyncio.Runner()
         self._readers = []

@@ -53,7 +53,7 @@ def test_the_first_answer_knows_every_session_of_before(settings):
     asked: list[tuple[int, Query, int]] = [
         (place[0], query_of(place[1], answer), len(known)) for place, answer in seen.items()
     ]
-    again = answers_again(settings, known, asked)
+    again = answers_again(settings, dict(enumerate(known)), asked)
     assert {place: answer.items for place, answer in again.items()} == {
         place: answer.items for place, answer in seen.items()
     }

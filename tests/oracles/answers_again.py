@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from core.answers import Answer, answer
 from core.forgetting import Forgotten
@@ -15,14 +15,14 @@ from stream_app.settings import Settings
 
 def answers_again(
     settings: Settings,
-    entries: Sequence[ClosedSession | Forgotten],
+    entries: Mapping[int, ClosedSession | Forgotten],
     asked: Iterable[tuple[int, Query, int]],
 ) -> dict[tuple[int, int], Answer]:
     """Answer queries with the index that each was answered with.
 
     Args:
         settings: of the worker.
-        entries: the sessions topic from its beginning.
+        entries: the sessions topic from its beginning, by offset.
         asked: partition, query and index offset of each answer.
 
     Returns:
@@ -33,7 +33,7 @@ def answers_again(
     scorer = Scorer(index, parameters)
     done, found = 0, {}
     for partition, query, offset in sorted(asked, key=lambda one: one[2]):
-        index.take(entries[done:offset])
+        index.take([entries[at] for at in range(done, offset) if at in entries])
         done = max(done, offset)
         (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
         found[partition, query.offset] = answer(query, partition, recommended, offset, parameters.name)
