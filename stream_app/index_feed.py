@@ -51,6 +51,7 @@ class IndexFeed:
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
         self._begin = self._end_at_start = 0
+        self._read_until = 0  # beyond the last record where transactions have left markers
         self._mark = ""
         self.index = SessionIndex(settings.index_sessions)
         self.offset = 0
@@ -75,7 +76,8 @@ class IndexFeed:
     @property
     def lag(self) -> int:
         """Records of the topic that the index has not taken in, as far as is known."""
-        return max(0, ((self._log and self._log.end_seen) or self._end_at_start) - self.offset)
+        end = (self._log and self._log.end_seen) or self._end_at_start
+        return max(0, end - max(self.offset, self._read_until))
 
     async def start(self) -> None:
         """Connect, take the newest snapshot for a beginning, and begin to read.
@@ -142,8 +144,9 @@ class IndexFeed:
             if records:
                 async with self.guard.changing():
                     self._take_in(records)
-            # An empty fetch says that the log is read up, also where its end is a marker without a record.
-            self._look_whether_caught_up(await log.position())
+            # The log may be read up without a record: where its end is a transaction's marker.
+            self._read_until = await log.position()
+            self._look_whether_caught_up(self._read_until)
             if self._snapshots.is_due(self.offset):
                 await in_thread(self._save)
 

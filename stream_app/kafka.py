@@ -26,6 +26,7 @@ from aiokafka.errors import (
     NodeNotReadyError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnknownError,
     for_code,
 )
@@ -46,6 +47,9 @@ MAX_REQUEST_BYTES = 9 * 1024 * 1024
 #: Milliseconds that a broker may hold a reader's fetch until there are records. A partition that is not in
 #: the fetch under way waits for its end, and the embedded broker looks for records only now and then in it.
 FETCH_WAIT_MS = 50
+
+#: Isolation of all readers: they see of a transaction what it committed, once it has.
+COMMITTED = "read_committed"
 
 # Every failure below reaches the caller as an exception; without a handler of its own, Python would also
 # print aiokafka's log lines on stderr in front of the one sentence that the command line shows.
@@ -76,6 +80,8 @@ def new_producer(
     linger_ms: int = 0,
     max_batch_bytes: int = 1_000_000,
     compression: str | None = None,
+    transactional_id: str | None = None,
+    transaction_timeout_s: float = 60.0,
 ) -> AIOKafkaProducer:
     """A producer that is not started yet; a record counts as sent when all in-sync replicas have it.
 
@@ -88,6 +94,8 @@ def new_producer(
         linger_ms: milliseconds to wait for more records of a batch.
         max_batch_bytes: bytes of a batch; must be below the topic's ``max.message.bytes``.
         compression: ``gzip``, or one of those that need a library of their own.
+        transactional_id: for one that writes in transactions only (``kafka_transactions.py``).
+        transaction_timeout_s: after so long the brokers abort a transaction that goes on.
     """
     return AIOKafkaProducer(
         client_id=client_id,
@@ -97,6 +105,8 @@ def new_producer(
         max_batch_size=max_batch_bytes,
         max_request_size=MAX_REQUEST_BYTES,
         compression_type=compression,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=round(transaction_timeout_s * 1000),
         **client_options(settings),
     )
 
@@ -173,6 +183,7 @@ def _new_reader(settings: Settings, client_id: str) -> AIOKafkaConsumer:
         group_id=None,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        isolation_level=COMMITTED,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
         **client_options(settings),
@@ -358,6 +369,7 @@ def broker_errors(settings: Settings) -> Iterator[None]:
         TopicAuthorizationFailedError,
         GroupAuthorizationFailedError,
         ClusterAuthorizationFailedError,
+        TransactionalIdAuthorizationFailed,
     ) as error:
         what = " ".join(str(error).split())
         raise AccessError(

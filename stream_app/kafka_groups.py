@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from core.errors import BrokerError, TopicError
-from stream_app.kafka import CONTACT_S, broker_errors, start
+from stream_app.kafka import COMMITTED, CONTACT_S, broker_errors, start
 from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 
@@ -84,6 +84,7 @@ async def group_offsets(settings: Settings, topic: str, partitions: int) -> Asyn
         client_id="nextclick",
         group_id=settings.group_id,
         enable_auto_commit=False,
+        isolation_level=COMMITTED,
         **client_options(settings),
     )
     consumer.assign([TopicPartition(topic, partition) for partition in range(partitions)])

@@ -14,6 +14,12 @@ from stream_app.settings import Settings
 #: Records that one read brings at most.
 MOST_AT_ONCE = 2000
 
+#: Milliseconds that reading up to an end waits for records, before it looks whether it has come there.
+MARKERS_WAIT_MS = 50
+
+#: How far before the end the last record is looked for first: mostly there is one marker behind it.
+FIRST_STEP_BACK = 4
+
 
 class PartitionLog:
     """A partition's log; made by :meth:`connect` or :meth:`opened`.
@@ -56,7 +62,10 @@ class PartitionLog:
             await log.close()
 
     async def bounds(self) -> tuple[int, int]:
-        """The offset of the oldest record, and the one after the newest.
+        """The offset of the oldest record, and the end: after the newest, and behind what a transaction left.
+
+        In front of the end there may be offsets without a record: transactions leave markers, and aborted
+        ones what they wrote. What a transaction has written that goes on is beyond the end.
 
         Raises:
             BrokerError: the broker does not answer within :data:`stream_app.kafka.CONTACT_S`.
@@ -69,9 +78,10 @@ class PartitionLog:
 
     @property
     def end_seen(self) -> int | None:
-        """The offset after the newest record, as the last read saw it."""
-        end: int | None = self._reader.highwater(self._tp)
-        return end
+        """The end, as the last read saw it; None before the first."""
+        end: int | None = self._reader.last_stable_offset(self._tp)
+        # The demo's embedded broker knows no transactions.
+        return self._reader.highwater(self._tp) if end is None or end < 0 else end
 
     async def position(self) -> int:
         """The offset that the next read begins at; after an empty read there is nothing before the end."""
@@ -81,15 +91,15 @@ class PartitionLog:
         """Go on from an offset."""
         self._reader.seek(self._tp, offset)
 
-    async def fetch(self) -> list[Any]:
-        """The next records, up to :data:`MOST_AT_ONCE`; none when a second brought none.
+    async def fetch(self, wait_ms: int = 1000) -> list[Any]:
+        """The next records, up to :data:`MOST_AT_ONCE`; none when so many milliseconds brought none.
 
         Raises:
             AccessError: this user may not read the topic.
             BrokerError: the broker answers with another error.
         """
         with broker_errors(self._settings):
-            fetched = await self._reader.getmany(self._tp, timeout_ms=1000, max_records=MOST_AT_ONCE)
+            fetched = await self._reader.getmany(self._tp, timeout_ms=wait_ms, max_records=MOST_AT_ONCE)
         return [record for records in fetched.values() for record in records]
 
     async def record_at(self, offset: int) -> Any | None:
@@ -97,6 +107,24 @@ class PartitionLog:
         async for records in self.read(offset, offset + 1):
             return records[0]
         return None
+
+    async def after_last(self, begin: int, end: int) -> int:
+        """The offset after the last record from one offset up to another; the former where there is none.
+
+        Raises:
+            TopicError: as :meth:`read`.
+        """
+        step = FIRST_STEP_BACK
+        while True:
+            start = max(begin, end - step)
+            last = None
+            async for records in self.read(start, end):
+                last = records[-1].offset
+            if last is not None:
+                return int(last) + 1
+            if start == begin:
+                return begin
+            step *= 8
 
     async def read(self, begin: int, end: int) -> AsyncIterator[list[Any]]:
         """All records from one offset up to another, which must not be beyond the end.
@@ -110,7 +138,8 @@ class PartitionLog:
                 async with asyncio.timeout(CONTACT_S):
                     records: list[Any] = []
                     while not records and await self.position() < end:
-                        records = await self.fetch()
+                        # A short wait: where only markers are left, nothing comes, and that is the end.
+                        records = await self.fetch(MARKERS_WAIT_MS)
             except TimeoutError:
                 raise TopicError(
                     f"{self._tp.topic} partition {self._tp.partition}: nothing came for {CONTACT_S:g} s from "

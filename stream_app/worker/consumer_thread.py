@@ -15,7 +15,7 @@ from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from mode.threads import QueueServiceThread
 
-from stream_app.kafka import FETCH_WAIT_MS
+from stream_app.kafka import COMMITTED, FETCH_WAIT_MS
 from stream_app.worker.membership import Membership
 
 __all__ = ["AnsweringThread", "ConsumerStoppedError", "ConsumerThread", "RebalanceListener"]
@@ -85,6 +85,11 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
         """
         return tp in self._ensure_consumer().assignment()  # both kinds are pairs of topic and number
 
+    @property
+    def subscription(self) -> Any:
+        """Aiokafka's subscription, with the assigned partitions' positions."""
+        return self._ensure_consumer()._subscription.subscription  # noqa: SLF001 -- the same
+
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         """Fetch, each partition in its turn.
 
@@ -101,6 +106,7 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 -- a constant of Faust's, taken at its start
+        consumer._isolation_level = COMMITTED  # noqa: SLF001 -- the same; Faust's own needs its transactions
         return consumer
 
 
