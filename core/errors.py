@@ -9,6 +9,7 @@ The tree::
     ├── SettingsError          a setting that is unknown, missing or out of its range
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
+    │   └── TransactionLostError  a transaction has ended, or may have, without this writer
     ├── GroupError             another worker has this one's place in the group
     ├── AccessError            Kafka does not permit what is needed
     ├── ReplayError            a file to replay cannot be read at all
@@ -62,6 +63,10 @@ class TopicError(NextclickError):
 
 class BrokerError(NextclickError):
     """A broker cannot be reached, or a local one cannot be started."""
+
+
+class TransactionLostError(BrokerError):
+    """A transaction has ended, or may have, without its writer: another has its id, or it took too long."""
 
 
 class GroupError(NextclickError):

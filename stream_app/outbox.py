@@ -18,6 +18,14 @@ class OutRecord(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+class Batch(NamedTuple):
+    """Records to write to one partition, in their order."""
+
+    topic: str
+    partition: int
+    records: Sequence[OutRecord]
+
+
 class Outbox:
     """One producer; records of a call reach their partition in their order."""
 

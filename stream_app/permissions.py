@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 from core.errors import AccessError, SettingsError
 from stream_app.kafka_permissions import Unknown, permitted
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic, wanted_topics
+from stream_app.topics import changelog_topic, transactional_id, wanted_topics
 
 
 class Permission(NamedTuple):
-    """What may be done with a topic or a group.
+    """What may be done with a topic, a group or transactional ids.
 
     Attributes:
-        kind: ``topic`` or ``group``.
-        name: of it.
+        kind: ``topic``, ``group`` or ``transactional-id``.
+        name: of it; how the ids begin.
         operations: by Kafka's names; Read and Write each allow Describe.
     """
 
@@ -62,6 +62,8 @@ def permissions(settings: Settings, role: str) -> list[Permission]:
     )
     moves = ("Write",) if settings.unkeyed == "repartition" else ()
     group = [("group", settings.group_id, ("Read",))]
+    exactly_once = settings.guarantee == "exactly_once"
+    transactions = [("transactional-id", transactional_id(settings), ("Write",))] if exactly_once else []
     needed: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         "worker": [
             ("topic", clicks, ("Read", *moves, _CONFIGS)),
@@ -70,6 +72,7 @@ def permissions(settings: Settings, role: str) -> list[Permission]:
             ("topic", dead, ("Write", _CONFIGS)),
             ("topic", changelog, ("Read", "Write", _CONFIGS)),
             *group,
+            *transactions,
         ],
         "admin": [("topic", name, ("Create", "Describe", _CONFIGS)) for name in wanted_topics(settings)],
         "lag": [
@@ -114,6 +117,7 @@ def commands(needed: Iterable[Permission], principal: str, bootstrap_servers: st
                 *("kafka-acls.sh", "--bootstrap-server", bootstrap_servers, "--add"),
                 *("--allow-principal", principal),
                 *(part for operation in one.operations for part in ("--operation", operation)),
+                *(("--resource-pattern-type", "prefixed") if one.kind == "transactional-id" else ()),
                 *(f"--{one.kind}", one.name),
             ]
         )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from core.clicks import parse_click
 from core.placement import MISPLACED, find_misplaced, partition_of, without
 from core.step import DeadLetter, Parsed, Record
-from stream_app.outbox import Outbox, OutRecord
+from stream_app.outbox import Batch, OutRecord
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 
@@ -74,8 +74,8 @@ class Placement:
         moved = [letter for letter in dead if letter.reason == MISPLACED]
         return moved, [letter for letter in dead if letter.reason != MISPLACED] if moved else dead
 
-    async def move(self, outbox: Outbox, partition: int, letters: list[DeadLetter]) -> None:
-        """Write clicks again, keyed by visitor; returns when that is confirmed."""
+    def moves(self, partition: int, letters: list[DeadLetter]) -> list[Batch]:
+        """The clicks to be written again, keyed by visitor."""
         by_partition: dict[int, list[OutRecord]] = {}
         for record, _, _ in letters:
             visitor = parse_click(record.value, self._settings.max_value_bytes).visitor
@@ -83,8 +83,8 @@ class Placement:
             by_partition.setdefault(partition_of(visitor, self._partitions), []).append(
                 OutRecord(visitor.encode(), record.value, origin)
             )
-        for belongs, records in by_partition.items():
-            await outbox.write(self._settings.clicks_topic, belongs, records)
+        topic = self._settings.clicks_topic
+        return [Batch(topic, belongs, records) for belongs, records in by_partition.items()]
 
     def _warn(self, partition: int, offset: int) -> None:
         if self._warned:

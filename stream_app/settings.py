@@ -95,6 +95,12 @@ class Settings(BaseSettings):
         1.0, description="how often input offsets are committed, seconds"
     )
 
+    guarantee: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="`exactly_once`: what a run writes is one Kafka transaction, so that readers with "
+        "`isolation.level=read_committed` see each answer once, whatever happens; slower",
+    )
+
     # Topics
     clicks_topic: Name = Field("clicks", description="input, keyed by visitor")
     recommendations_topic: Name = Field("recommendations", description="output, one answer a click")

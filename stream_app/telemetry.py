@@ -158,6 +158,12 @@ class Telemetry:
             "changelog_merged",
             "Records read back because another worker wrote to the changelog of an assigned partition",
         )
+        self.transactions = counter(
+            "transactions",
+            "Transactions of runs by how they ended, with `guarantee = exactly_once`; `lost`: to another "
+            "owner of the partition, or because they took too long",
+            "outcome",
+        )
         self.recovery_seconds = gauge(
             "recovery_seconds",
             "From the last assignment of partitions until their state was restored, seconds; grows meanwhile",
@@ -208,6 +214,7 @@ class Telemetry:
             (self.dead_letters, (*BAD_REASONS, *WINDOW_REASONS)),
             (self.misplaced, get_args(Unkeyed)),
             (self.snapshot_failures, ("read", "write")),
+            (self.transactions, ("committed", "aborted", "lost")),
         ):
             for label in labels:
                 counter.labels(label)

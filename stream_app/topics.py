@@ -50,6 +50,11 @@ def changelog_topic(settings: Settings) -> str:
     return f"{settings.group_id}-visitors-changelog"
 
 
+def transactional_id(settings: Settings, partition: int | None = None) -> str:
+    """What a partition's owner is known by in transactions; without a partition, how all of these begin."""
+    return f"{settings.group_id}-partition-{'' if partition is None else partition}"
+
+
 def wanted_topics(settings: Settings) -> dict[str, TopicShape]:
     """Each topic by name, as `nextclick topics create` makes it on an empty broker."""
     spread, copies = settings.partitions, settings.replication_factor

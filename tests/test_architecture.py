@@ -18,6 +18,7 @@ DOORS = {
         "stream_app/kafka_diagnosis.py",
         "stream_app/kafka_groups.py",
         "stream_app/kafka_permissions.py",
+        "stream_app/kafka_transactions.py",
         "stream_app/worker/consumer_thread.py",
         "stream_app/worker/membership.py",
     ),

@@ -143,6 +143,8 @@ def demo_settings(options: DemoOptions, settings: Settings, folder: Path, broker
     for key in ("clicks_topic", "recommendations_topic", "sessions_topic", "dead_letters_topic"):
         named[key] = f"{getattr(settings, key)}-{own}"
     started = {} if broker is None else {"security_protocol": "PLAINTEXT", "replication_factor": 1}
+    if options.broker == "embedded":
+        started["guarantee"] = "at_least_once"  # it has no transactions
     return settings.model_copy(
         update={
             **named,

@@ -98,9 +98,10 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         stream_wait_empty=True,
         stream_recovery_delay=0.0,
     )
-    app.transport = _transport(app, settings)
+    app.transport = transport = _transport(app, settings)
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
     runtime = Runtime(settings, app, table, partitions)
+    transport.take_over = runtime.take_over
     clicks = app.topic(settings.clicks_topic, schema=RawSchema())
 
     @app.agent(clicks, name="clicks")
@@ -146,11 +147,14 @@ def _connect(app: faust.App, runtime: Runtime) -> None:
     app.nextclick_receivers = (on_assigned, on_revoked, on_recovered, on_shutdown)
 
 
-def _transport(app: faust.App, settings: Settings) -> PlainTransport | RunTransport:
+def _transport(app: faust.App, settings: Settings) -> PlainTransport:
+    transport: PlainTransport
     if settings.transport == "faust":
-        return PlainTransport(app.conf.broker_consumer, app)
-    transport = RunTransport(app.conf.broker_consumer, app)
-    transport.run_topics = frozenset({settings.clicks_topic})
+        transport = PlainTransport(app.conf.broker_consumer, app)
+    else:
+        transport = RunTransport(app.conf.broker_consumer, app)
+        transport.run_topics = frozenset({settings.clicks_topic})
+    transport.settings = settings
     return transport
 
 

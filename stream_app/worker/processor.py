@@ -3,7 +3,8 @@
 The order of a run's writes makes the state exact. First everything that others read: answers, closed
 sessions, dead letters, all confirmed. Then the changelog, with the partition's own record behind the states
 of the visitors. Then RocksDB. Then the acknowledgement. Whatever a crash leaves undone is done again from the
-same state with the same result, and whatever is in the state has been answered and published.
+same state with the same result, and whatever is in the state has been answered and published. With
+``guarantee = "exactly_once"`` what others read and the changelog are one transaction (``writers.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from core.answers import encode_answer
+from core.errors import BrokerError, TransactionLostError
 from core.open_sessions import OpenSessions
 from core.sessions import WindowRules
 from core.step import (
@@ -32,16 +34,16 @@ from core.step import (
     parse_run,
     visitors_of,
 )
-from stream_app.outbox import Outbox, OutRecord
+from stream_app.outbox import Batch, OutRecord
 from stream_app.partition_log import PartitionLog
 from stream_app.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
-from stream_app.worker.changelog import Changelog
 from stream_app.worker.dead_letter_log import DeadLetterLog
 from stream_app.worker.tables import VisitorTable, changes_of, visitor_of
 from stream_app.worker.waiting_runs import Run, WaitingRuns
+from stream_app.worker.writers import RunWrites, Writers
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,9 @@ MOST_SWEPT: Final = 1000
 
 #: Open sessions of the table that are read at once when a partition is opened: some ten milliseconds.
 NOTED_AT_ONCE: Final = 2000
+
+#: Transactions of a run that may be lost one after the other before the worker ends.
+MOST_LOST: Final = 5
 
 #: What a processor without a run does.
 IDLE: Final = "waiting for a run"
@@ -61,7 +66,7 @@ class Tools(NamedTuple):
     settings: Settings
     rules: WindowRules
     table: VisitorTable
-    outbox: Outbox
+    writers: Writers
     answering: Answering
     placement: Placement
     telemetry: Telemetry
@@ -84,7 +89,7 @@ class PartitionProcessor:
         self._tools = tools
         self._on_error = on_error
         self._state = tools.table.partition(partition)
-        self._changelog = Changelog(partition, tools.settings, tools.outbox, tools.table, tools.telemetry)
+        self._writer = tools.writers.of(partition)
         self._open = OpenSessions()
         #: What it does, for whoever asks why it takes so long.
         self.phase = "reading the sessions that the table holds"
@@ -157,10 +162,33 @@ class PartitionProcessor:
             return False
         if run.records:
             self._last_run_at = time.monotonic()
-            await self._apply(run)
-        else:
-            await self._let_time_pass(run)
+        lost = 0
+        while not await self._tried(run):
+            lost += 1
+            if not await run.still_ours():
+                run.dropped()
+                return True
+            await self._take_over_again(lost)
         return True
+
+    async def _tried(self, run: Run) -> bool:
+        """Do what a run asks for; False when its transaction was lost, whatever had become of it."""
+        try:
+            await (self._apply(run) if run.records else self._let_time_pass(run))
+        except TransactionLostError as error:
+            logger.warning("%s", error, extra={"partition": self._partition, "offset": self.done_until})
+            return False
+        return True
+
+    async def _take_over_again(self, lost: int) -> None:
+        """Begin anew from what the changelog has."""
+        if lost > MOST_LOST:
+            raise BrokerError(f"partition {self._partition}: {lost} transactions in a row were lost")
+        self.phase = "taking the partition over again"
+        self._writer = await self._tools.writers.take_over_again(self._partition)
+        self._state = self._tools.table.partition(self._partition)
+        self._open = OpenSessions()
+        await self._note_all()
 
     async def _apply(self, run: Run) -> None:
         if not await run.still_ours():
@@ -209,6 +237,11 @@ class PartitionProcessor:
     async def _apply_records(self, records: list[Record], run: Run) -> bool:
         """Apply records and write what follows; False when the partition is no longer ours."""
         tools = self._tools
+        done_before = len(records)
+        records = self._writer.left_to_do(records, self._state.applied)
+        tools.telemetry.clicks.labels("replay").inc(done_before - len(records))
+        if not records:
+            return True
         parsed = tools.placement.placed(self._partition, parse_run(records, tools.settings.max_value_bytes))
         before = tools.table.load(self._partition, visitors_of(parsed))
         result = advance_run(self._partition, parsed, self._state, before, tools.rules)
@@ -259,29 +292,28 @@ class PartitionProcessor:
         moved, dead = tools.placement.split(result.dead)
         self.phase = "scoring"
         answers = await tools.answering.answer(partition, result.queries)
+        settings = tools.settings
+        given = [OutRecord(answer.visitor.encode(), encode_answer(answer)) for answer in answers]
+        letters = [self._dead_letter(letter) for letter in dead]
+        batches = [
+            Batch(settings.recommendations_topic, partition, given),
+            Batch(settings.sessions_topic, 0, learnt),
+            Batch(settings.dead_letters_topic, 0, letters),
+            *tools.placement.moves(partition, moved),
+        ]
+        changes = changes_of(result.visitors, result.partition, swept.visitors)
+        writes = RunWrites([batch for batch in batches if batch.records], changes, result.partition.applied)
+
+        def on_published() -> None:
+            self._count(result._replace(dead=dead), swept)
+            tools.telemetry.clicks.labels("moved").inc(len(moved))
+            self.phase = "writing the state"
+
         # Right before the writes: all that took its time is done.
         self.phase = "writing what others read"
         if not await run.still_ours():
             return False
-        await asyncio.gather(
-            tools.outbox.write(
-                tools.settings.recommendations_topic,
-                partition,
-                [OutRecord(answer.visitor.encode(), encode_answer(answer)) for answer in answers],
-            ),
-            tools.outbox.write(tools.settings.sessions_topic, 0, learnt),
-            tools.outbox.write(
-                tools.settings.dead_letters_topic,
-                0,
-                [self._dead_letter(letter) for letter in dead],
-            ),
-            tools.placement.move(tools.outbox, partition, moved),
-        )
-        self._count(result._replace(dead=dead), swept)
-        tools.telemetry.clicks.labels("moved").inc(len(moved))
-        changes = changes_of(result.visitors, result.partition, swept.visitors)
-        self.phase = "writing the state"
-        merged = await self._changelog.store(changes, result.partition.applied, run.still_ours)
+        merged = await self._writer.write(writes, run.still_ours, on_published)
         if merged is None:
             return False
         self._state = result.partition

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -25,8 +25,10 @@ from stream_app.worker.processor import PartitionProcessor, Tools
 from stream_app.worker.samples import Samples
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
+from stream_app.worker.transactions import TransactionalWriters
 from stream_app.worker.transport import PlainConsumer
 from stream_app.worker.waiting_runs import Run
+from stream_app.worker.writers import ConfirmedWriters, Writers
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class Runtime:
 
         Raises:
             SettingsError: the address of /metrics is taken.
-            BrokerError: no broker answers.
+            BrokerError: no broker answers, or it has no transactions and is to.
+            AccessError: this user may not write in transactions.
         """
         settings = self.settings
         self._publish_gauges()
@@ -87,7 +90,7 @@ class Runtime:
         # Before the feed's first turn: making scorers may change the index.
         scoring = ScoringPool(self._feed.index, settings.scoring_parameters(), settings.scoring_threads)
         self._warm_up(scoring)
-        outbox = await Outbox.open(settings)
+        writers = await self._open_writers()
         judge = Judge(settings.exclude)
         self._feed.on_forgotten = judge.forget
         answering = Answering(scoring, self._feed, judge, self.telemetry)
@@ -96,7 +99,7 @@ class Runtime:
             settings,
             settings.window_rules(),
             self._table,
-            outbox,
+            writers,
             answering,
             placement,
             self.telemetry,
@@ -118,7 +121,7 @@ class Runtime:
         await self.drop_partitions()
         await self._feed.stop()
         if self._tools:
-            await self._tools.outbox.close()
+            await self._tools.writers.close()
         self.health.stop()
 
     async def wait_until_learnt(self) -> None:
@@ -153,6 +156,19 @@ class Runtime:
         processors = self._processors.copy()
         self._processors.clear()  # the same dictionary goes on: others look into it
         await asyncio.gather(*(processor.stop() for processor in processors.values()))
+        if self._tools:
+            await self._tools.writers.let_go()
+
+    async def take_over(self, partitions: Iterable[int]) -> None:
+        """See that nobody else writes for partitions that were assigned, before anything is restored.
+
+        Raises:
+            AccessError: Kafka does not permit it.
+            BrokerError: the brokers are away for long.
+        """
+        if self._tools is None:
+            raise RuntimeError("the runtime is not started")
+        await self._tools.writers.take_over(partitions)
 
     async def fail(self, error: BaseException) -> None:
         """End the worker because of an error; nothing unfinished is acknowledged."""
@@ -160,6 +176,14 @@ class Runtime:
         if isinstance(consumer, PlainConsumer):
             consumer.abandon()
         await self._app.crash(error)
+
+    async def _open_writers(self) -> Writers:
+        settings = self.settings
+        if settings.guarantee == "exactly_once":
+            writers = TransactionalWriters(settings, self._table, self.telemetry)
+            await writers.check()
+            return writers
+        return ConfirmedWriters(settings, await Outbox.open(settings), self._table, self.telemetry)
 
     def _processor(self, partition: int) -> PartitionProcessor:
         known = self._processors.get(partition)

@@ -15,7 +15,9 @@ overridden:
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
 * ``on_partitions_revoked``: forgets what is outstanding.
 * ``_new_consumer_thread``: that of ``consumer_thread.py``, and ``RebalanceListener`` from there, too.
-* ``_commit``: none where that thread has ended; what was not committed is answered again.
+* ``_commit``: none where that thread has ended; what was not committed is answered again. None with
+  ``guarantee = "exactly_once"`` either, whose transactions have the offsets.
+* ``highwaters``: the ends of changelogs as ``restoring.py`` has them, once the partitions are taken over.
 
 Changelogs and all else are read as Faust reads them.
 """
@@ -23,8 +25,9 @@ Changelogs and all else are read as Faust reads them.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import faust
@@ -34,7 +37,9 @@ from faust.types import TP, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
+from stream_app.settings import Settings
 from stream_app.worker.consumer_thread import ConsumerStoppedError, ConsumerThread, RebalanceListener
+from stream_app.worker.restoring import ends_to_restore
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +85,10 @@ class PlainConsumer(faust_aiokafka.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _commit(self, offsets: Any) -> bool:
+        if cast("PlainTransport", self.transport).settings.guarantee == "exactly_once":
+            # Committed by the runs' transactions. Noted, or Faust would say that nothing is.
+            self._thread.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
+            return True
         try:
             return bool(await super()._commit(offsets))
         except ConsumerStoppedError as error:
@@ -131,6 +140,17 @@ class PlainConsumer(faust_aiokafka.Consumer):
         """How long ago the last heartbeat was sent that the group answered, seconds."""
         return self._thread.membership.silent_s
 
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Where partitions end; a changelog ends for Faust after the last record that it will be handed."""
+        transport = cast("PlainTransport", self.transport)
+        changelogs = self.app.tables.changelog_topics
+        restored = {tp.partition for tp in partitions if tp.topic in changelogs}
+        clicks = {tp.partition for tp in self.assignment() if tp.topic == transport.settings.clicks_topic}
+        if restored & clicks:  # those that are not in the clicks are a standby's
+            await transport.take_over(restored & clicks)
+        ends = {ensure_TP(tp): end or 0 for tp, end in (await super().highwaters(*partitions)).items()}
+        return ends | await ends_to_restore(transport.settings, self.app, ends)
+
     def end(self, tp: TP) -> int | None:
         """The offset after a partition's last record, as the last fetch saw it; None where not known."""
         try:
@@ -138,6 +158,14 @@ class PlainConsumer(faust_aiokafka.Consumer):
         except (AssertionError, AttributeError):  # aiokafka, of a partition that was revoked just now
             return None
         return end
+
+    def read_until(self, tp: TP) -> int:
+        """The offset up to which a partition was fetched, transactions' markers too; 0 where not known."""
+        try:
+            assignment = self._thread.subscription.assignment
+            return int(assignment.state_value(tp).position)
+        except (AssertionError, AttributeError):  # as above, or before the first seek
+            return 0
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known.
@@ -147,7 +175,7 @@ class PlainConsumer(faust_aiokafka.Consumer):
         """
         end = self.end(tp)
         read = self._read_offset.get(tp)
-        return None if end is None or read is None else max(0, end - read - 1)
+        return None if end is None or read is None else max(0, end - max(read + 1, self.read_until(tp)))
 
 
 class _Record(NamedTuple):
@@ -231,7 +259,8 @@ class RunConsumer(PlainConsumer):
             await self._thread.seek_wait({tp: expected})
             return []
         if first > expected:
-            logger.warning(
+            logger.log(
+                logging.DEBUG if first == expected + 1 else logging.WARNING,  # one: a transaction's marker
                 "the log of %s has nothing from offset %d to %d",
                 tp,
                 expected,
@@ -324,7 +353,7 @@ class RunConsumer(PlainConsumer):
         """Records of a partition that were not handed over yet; None where that is not known."""
         end = self.end(tp)
         expected = self._expected.get(tp)
-        return None if end is None or expected is None else max(0, end - expected)
+        return None if end is None or expected is None else max(0, end - max(expected, self.read_until(tp)))
 
 
 class RawSchema(faust.Schema[Any, Any]):
@@ -341,12 +370,19 @@ class RawSchema(faust.Schema[Any, Any]):
 
 
 class PlainTransport(faust_aiokafka.Transport):
-    """Faust's Kafka transport, handing over records as Faust does."""
+    """Faust's Kafka transport, handing over records as Faust does.
+
+    Attributes:
+        settings: all settings; given once the transport is made, as is the next.
+        take_over: is called with partitions before it is looked where their changelogs end.
+    """
 
     Consumer = PlainConsumer
+    settings: Settings
+    take_over: Callable[[set[int]], Awaitable[None]]
 
 
-class RunTransport(faust_aiokafka.Transport):
+class RunTransport(PlainTransport):
     """Faust's Kafka transport, handing over runs."""
 
     Consumer = RunConsumer

@@ -33,9 +33,9 @@ from tests.worker_process import (
 )
 
 #: Kafka's numbers of kinds and operations.
-KINDS = {"--topic": 2, "--group": 3}
+KINDS = {"--topic": 2, "--group": 3, "--transactional-id": 5}
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}
-LITERAL, ALLOW = 3, 3
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,10 @@ def grant(
         assert words[:4] == ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap_servers, "--add"]
         options = list(zip(words[4::2], words[5::2], strict=True))
         (kind, name), ((_, principal),) = options[-1], [o for o in options if o[0] == "--allow-principal"]
+        pattern = PREFIXED if ("--resource-pattern-type", "prefixed") in options else LITERAL
         for _, operation in [o for o in options if o[0] == "--operation"]:
             number = OPERATIONS[operation]
-            send(secured, CreateAclsRequest(KINDS[kind], name, LITERAL, principal, "*", number, ALLOW))
+            send(secured, CreateAclsRequest(KINDS[kind], name, pattern, principal, "*", number, ALLOW))
     theirs = as_user(secured, settings, user)
     wait_until(lambda: asyncio.run(lacking(theirs, role)) == [], "it is granted")
 
@@ -110,13 +111,17 @@ def change(secured: Secured, user: str, one: Permission, request: type) -> None:
 
 
 def test_workers_work_with_what_is_printed_and_nothing_else(secured, settings):
-    """Two workers share, one is killed, starts again without its data and recovers: all is exact."""
-    settings = settings.model_copy(update=MESSY_WINDOW)
+    """Two workers share, one is killed, starts again without its data and recovers: all is exact.
+
+    One of them does each run in a transaction, for which it needs more than the other.
+    """
+    settings = settings.model_copy(update=MESSY_WINDOW | {"guarantee": "exactly_once"})
     create_topics(settings)
     grant(secured, settings, "worker", "worker", printed(settings, "worker", "worker"))
     theirs = as_user(secured, settings, "worker")
+    plainly = theirs.model_copy(update={"guarantee": "at_least_once"})
     clicks = messy_clicks(3, 1500)
-    with WorkerProcess(theirs, "first") as first, WorkerProcess(theirs, "second") as second:
+    with WorkerProcess(theirs, "first") as first, WorkerProcess(plainly, "second") as second:
         first.start().wait_ready()
         send_clicks(settings, clicks[:500])
         second.start().wait_ready()
@@ -157,6 +162,16 @@ def test_each_permission_of_a_worker_is_needed_and_named_where_it_lacks(secured,
             asyncio.run(refuse_lacking(theirs, "worker"))
         change(secured, "worker", one, CreateAclsRequest)
         wait_until(lambda: asyncio.run(lacking(theirs, "worker")) == [], "it is granted again")
+
+
+def test_a_worker_that_may_not_write_in_transactions_says_so(secured, settings):
+    """Kafka tells nobody beforehand which transactional ids may be used: the worker tries one and ends."""
+    create_topics(settings)
+    grant(secured, settings, "worker", "worker")
+    theirs = as_user(secured, settings, "worker").model_copy(update={"guarantee": "exactly_once"})
+    done = run_nextclick(theirs, "worker")
+    assert done.returncode == 2
+    assert "does not permit this: " in done.stderr.splitlines()[-1]
 
 
 def test_each_command_works_with_its_role(secured, settings, tmp_path):
