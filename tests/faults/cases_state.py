@@ -83,6 +83,7 @@ def sessions_published_twice(settings: Settings, scale: float) -> Outcome:
             pass
         again = stream.until_answered().sessions[:200]
         asyncio.run(send_sessions(stream.settings, [msgspec.json.encode(session) for session in again]))
+        stream.expect_sessions(len(again))
         with stream.load(1500, 400):
             pass
         stream.until_answered()

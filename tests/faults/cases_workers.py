@@ -6,6 +6,7 @@ import re
 
 from stream_app.settings import Settings
 from tests.faults.stream import FaultStream, Outcome, freeze, is_frozen, longest_pause_s, thaw
+from tests.worker_process import WorkerProcess
 
 #: Longer than the session timeout of the streams here, seconds.
 BEYOND_TIMEOUT_S = 9.0
@@ -15,6 +16,8 @@ def killed_at_each_moment(settings: Settings, scale: float) -> Outcome:
     """A lone worker is killed between any two of a run's writes, while it restores, and again."""
     with FaultStream(settings, 40, scale) as stream:
         moments = ("published", "half", "confirmed", "stored")[scale < 1 :]
+        if settings.guarantee == "exactly_once":
+            moments = (*moments, "uncommitted")
         with stream.load(4500, 100):
             for moment in moments:
                 worker = stream.die(moment, stream.chance.randint(3, 9))
@@ -29,33 +32,51 @@ def killed_at_each_moment(settings: Settings, scale: float) -> Outcome:
 def frozen_in_the_middle_of_a_run(settings: Settings, scale: float) -> Outcome:
     """A worker freezes right before it writes to the changelog, loses its partitions, and comes back.
 
-    What it still writes is a replaced worker's: the owner must notice and make it good.
+    What it still writes is a replaced worker's: the owner must notice and make it good. Exactly once it is
+    refused, also where all of it is written and only the commit is left.
     """
+    once = settings.guarantee == "exactly_once"
+    moments = ("uncommitted", "checked")[: 1 + (scale >= 1)] if once else ("checked",)
     with FaultStream(settings, 41, scale) as stream:
-        zombie = stream.worker("zombie", "checked", "25", "SIGSTOP").start().wait_ready()
         (owner,) = stream.ready("owner")
-        pid = zombie.process.pid
-        with stream.load(4500, 300):
-            stream.until(lambda: is_frozen(pid), "the worker is frozen")
-            stream.live(BEYOND_TIMEOUT_S)
-        stream.until_answered()
-        thaw(pid)
-        for _ in range(20):
-            # The owner notices by its next write to each partition.
-            with stream.load(300, 300):
-                pass
-            if owner.metrics().get("nextclick_changelog_merged_total", 0):
-                break
-        else:
-            stream.fail("the owner has not noticed what the frozen one wrote")
-        stream.until_answered()
-        # What the next one restores has it all in it.
-        for worker in (zombie, owner):
-            worker.kill()
-            stream.forget_disk(worker)
+        for moment in moments:
+            zombie = stream.worker("zombie", moment, "15", "SIGSTOP").start().wait_ready()
+            pid = zombie.process.pid
+            with stream.load(4500, 300):
+                stream.until(lambda pid=pid: is_frozen(pid), "the worker is frozen")
+                stream.live(BEYOND_TIMEOUT_S)
+            stream.until_answered()
+            thaw(pid)
+            if once:
+                stream.until(
+                    lambda worker=zombie: lost(worker) > 0, "the frozen one's transaction is refused"
+                )
+            else:
+                until_noticed(stream, owner)
+            stream.until_answered()
+            # What the next one restores has it all in it.
+            zombie.kill()
+            stream.forget_disk(zombie)
+        owner.kill()
+        stream.forget_disk(owner)
         with stream.load(1000, 400):
             stream.ready("third")
         return stream.finish()
+
+
+def lost(worker: WorkerProcess) -> float:
+    """How many transactions of a worker were ended by others."""
+    return worker.by_label("nextclick_transactions_total").get("lost", 0)
+
+
+def until_noticed(stream: FaultStream, owner: WorkerProcess) -> None:
+    """Go on until the owner has noticed what another wrote: by its next write to each partition."""
+    for _ in range(20):
+        with stream.load(300, 300):
+            pass
+        if owner.metrics().get("nextclick_changelog_merged_total", 0):
+            return
+    stream.fail("the owner has not noticed what the frozen one wrote")
 
 
 def frozen_anywhere(settings: Settings, scale: float) -> Outcome:

@@ -15,17 +15,20 @@ import signal
 import sys
 
 from stream_app.cli import main
+from stream_app.kafka_transactions import TransactionalOutbox
 from stream_app.outbox import Outbox
 from stream_app.worker.changelog import Changelog
 from stream_app.worker.tables import VisitorTable
 
 #: Moment → where it is, and whether before or after it.
 MOMENTS = {
-    # Outputs are confirmed, the changelog has nothing yet.
+    # Outputs are confirmed, the changelog has nothing yet. Exactly once: nothing is written.
     "published": (Changelog, "store", "before"),
     # The check before the write has said yes.
     "checked": (Changelog, "_append", "before"),
-    # The changelog has confirmed, RocksDB has nothing yet.
+    # Exactly once: all is written, nothing is committed.
+    "uncommitted": (TransactionalOutbox, "_commit", "before"),
+    # The changelog has confirmed, or the transaction is committed; RocksDB has nothing yet.
     "confirmed": (Changelog, "_append", "after"),
     # RocksDB is written, the run is not acknowledged.
     "stored": (VisitorTable, "write", "after"),

@@ -22,13 +22,21 @@ from tests.worker_process import Topics, read_topic
 MOST_AGAIN = 4000
 
 
-def check_exact(settings: Settings, seen: Topics) -> Expected:
-    """Hold sessions item by item, answers and dead letters against the core.
+def check_exact(settings: Settings, seen: Topics, others: int = 0) -> Expected:
+    """Hold sessions item by item, answers and dead letters against the core; their number, where promised.
+
+    Args:
+        settings: of the workers.
+        seen: the topics.
+        others: records of the sessions topic that no worker has written.
 
     Raises:
         AssertionError: something is missing, too much, or differs.
     """
     expected = check_topics(settings, seen)
+    if settings.guarantee == "exactly_once":
+        assert {len(one) for one in (*seen.answers.values(), *seen.dead.values())} == {1}
+        assert len(seen.sessions) == len(expected.closed) + others
     for answers in seen.answers.values():
         # Of the same index and parameters the same recommendation.
         assert len(set(answers)) == len({(a.index_offset, a.parameters) for a in answers})

@@ -155,6 +155,7 @@ class FaultStream:
         self.watchdog = Watchdog()
         self._seed = seed
         self._sent = 0
+        self._others = 0
         self._loads = 0
         self._began = time.monotonic()
         self._stack = ExitStack()
@@ -225,6 +226,10 @@ class FaultStream:
         """So many clicks are there already."""
         self._sent += clicks
 
+    def expect_sessions(self, others: int) -> None:
+        """So many records of the sessions topic are no worker's."""
+        self._others += others
+
     def look(self) -> Topics:
         """Read on, and ask the watchdog."""
         seen = self.follower.look()
@@ -270,7 +275,7 @@ class FaultStream:
             AssertionError: something differs.
         """
         seen = self.until_answered()
-        expected = check_exact(self.settings, seen)
+        expected = check_exact(self.settings, seen, self._others)
         for worker in self.workers.values():
             if worker.running:
                 self.stop(worker)

@@ -35,6 +35,7 @@ CHOICES: Final = (
     Choice("runs of 100 clicks at most", {"max_run_clicks": 100}),
     Choice("runs of 10", {"max_run_clicks": 10}, 0.25),
     Choice("runs of 1", {"max_run_clicks": 1}, 0.05),
+    Choice("each run a transaction (exactly once)", {"guarantee": "exactly_once"}),
     Choice("a click a message, as Faust has it", {"transport": "faust"}, 0.25),
     Choice("the most popular items for an answer", {"preset": "pop"}),
 )
