@@ -22,7 +22,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured; each with the table that has it.
 
     Attributes:
-        worker_clicks_s: clicks a second of a worker with a core, preset vstan; ``make bench``, throughput.
+        worker_clicks_s: clicks a second of a worker with a core, preset blend; ``make bench``, throughput.
         base_mib: resident memory of a worker with an empty index and no visitors, MiB; memory.
         visitor_bytes: resident memory of an open visitor, one of a million; memory.
         visitor_disk_bytes: of RocksDB's files, an open visitor with five clicks; memory.

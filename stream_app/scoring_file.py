@@ -27,7 +27,7 @@ from core.errors import InvalidParameterError, SettingsError
 from core.params import ScoringParameters
 from core.presets import PRESETS
 
-DEFAULT_PRESET: Final = "vstan"
+DEFAULT_PRESET: Final = "blend"
 
 #: Keys that may stand at the top of a settings file as well as in its ``[scoring]`` table.
 FLAT_KEYS: Final[tuple[str, ...]] = (

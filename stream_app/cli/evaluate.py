@@ -39,9 +39,9 @@ Files are all that `nextclick replay` reads, and files with one session a line (
 oldest first). A session column is used where there is one; else a visitor's clicks are parted by the \
 worker's own window.
 
-Two methods, compared on the same sessions:
+Three methods, compared on the same sessions:
 
-  nextclick evaluate train.tsv test.tsv --methods vsknn,vstan
+  nextclick evaluate train.tsv test.tsv --methods blend,vstan,vsknn
 
 The newest fifth of one file held out; play a day after its history; play a file from nothing:
 

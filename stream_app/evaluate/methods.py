@@ -25,7 +25,7 @@ Prefix = tuple[Sequence[str], float]
 DEFAULT_MAX_SESSIONS: Final = 500_000
 
 #: What is evaluated when nobody says which.
-DEFAULT_METHODS: Final = ("vsknn", "vstan")
+DEFAULT_METHODS: Final = ("blend", "vstan")
 
 #: Methods beside the engine: name → ``module:callable``, imported when asked for. The callable takes
 #: ``exclude`` and ``n``, and the method's own settings by name; it gives a :class:`Recommender`.

@@ -153,7 +153,7 @@ def test_what_cannot_be_explained_is_said(played):
             explained(settings, where)
     other = settings.model_copy(update={"neighbours": 71})
     with pytest.raises(
-        ExplainError, match=r"computed with the parameters 'vstan\+\w+', the settings here have"
+        ExplainError, match=r"computed with the parameters 'blend\+\w+', the settings here have"
     ):
         explained(other, place)
     with pytest.raises(TopicError, match="no topic nowhere; are these the settings of the worker"):

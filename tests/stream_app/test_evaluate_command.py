@@ -62,7 +62,7 @@ def test_a_table_and_a_picture(lines, tmp_path):
     done = run(*lines, "--plot", tmp_path / "curve.svg")
     assert done.returncode == 0
     assert "HR@20" in done.stdout
-    assert all(name in done.stdout for name in ("vsknn", "vstan", "us/query", "exclude none"))
+    assert all(name in done.stdout for name in ("blend", "vstan", "us/query", "exclude none"))
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
     assert "curve.svg is written" in done.stderr
 

@@ -73,10 +73,10 @@ def test_a_key_at_the_top_wins_over_the_table_and_none_there_was_not_given():
 
 def test_a_change_shows_in_the_name_and_no_change_does_not():
     """A value that equals the preset's leaves the preset's name; another one adds a digest to it."""
-    own = PRESETS["vstan"].neighbours
-    assert scoring_parameters({"neighbours": own}).name == "vstan"
+    own = PRESETS[DEFAULT_PRESET].neighbours
+    assert scoring_parameters({"neighbours": own}).name == DEFAULT_PRESET
     changed = scoring_parameters({"neighbours": own + 1}).name
-    assert changed.startswith("vstan+")
+    assert changed.startswith(f"{DEFAULT_PRESET}+")
     assert changed != scoring_parameters({"neighbours": own + 2}).name
 
 
