@@ -28,6 +28,7 @@ from stream_app.index_feed import entries_of
 from stream_app.kafka import describe_topics
 from stream_app.partition_log import PartitionLog
 from stream_app.placement import record_of
+from stream_app.retention import is_compacted
 from stream_app.settings import Settings
 
 #: Is told what is read, how many records of it have been, and how many there are.
@@ -65,8 +66,8 @@ class Explanation(msgspec.Struct, frozen=True):
         session: id of the session.
         items: the session's items as of the click, in the order of time.
         answers: each answer that was given, in the order in which they were.
-        erased: records of the sessions topic that an index had taken in and that are gone from it since; an
-            answer may then come out otherwise.
+        erased: at most so many records of the sessions topic that an index had taken in are gone from it
+            since, transactions' markers counted; an answer may then come out otherwise. 0 without compaction.
     """
 
     partition: int
@@ -104,11 +105,11 @@ async def explain(
         TopicError: a topic is missing, or is not handed out by its broker.
         BrokerError: no broker answers.
     """
-    partitions = await _partitions(settings, partition)
+    partitions, compacted = await _topics(settings, partition)
     click = await _click(settings, partition, offset, partitions)
     given = await _given(settings, partition, offset, on_progress)
     indexes = {one.index_offset: SessionIndex(settings.index_sessions) for _, one in given}
-    closed_idle, erased = await _read_sessions(
+    closed_idle, missing = await _read_sessions(
         settings, partition, offset, click.visitor, indexes, on_progress
     )
     followers = [Follower(partition, click.visitor, settings.window_rules(), closed_idle)]
@@ -136,12 +137,12 @@ async def explain(
         query.session,
         query.items,
         tuple(compared),
-        erased,
+        missing if compacted else 0,
     )
 
 
-async def _partitions(settings: Settings, partition: int) -> int:
-    """How many partitions the clicks have, once it is known that all topics are there."""
+async def _topics(settings: Settings, partition: int) -> tuple[int, bool]:
+    """See that all topics are there: the clicks' partitions, and whether the sessions may be compacted."""
     names = [settings.clicks_topic, settings.recommendations_topic, settings.sessions_topic]
     shapes = await describe_topics(settings, names)
     if missing := [name for name, shape in shapes.items() if shape is None]:
@@ -151,7 +152,8 @@ async def _partitions(settings: Settings, partition: int) -> int:
         raise ExplainError(
             f"{settings.clicks_topic} has the partitions 0 to {partitions - 1}, asked for {partition}"
         )
-    return partitions
+    sessions = shapes[settings.sessions_topic]
+    return partitions, sessions is None or sessions.configs is None or is_compacted(sessions.configs)
 
 
 async def _click(settings: Settings, partition: int, offset: int, partitions: int) -> Click:
@@ -205,7 +207,7 @@ async def _read_sessions(
     """Feed each index up to its offset, and find the visitor's sessions that the clock has closed.
 
     Returns:
-        These sessions; and how many records below the offsets are gone.
+        These sessions; and how many offsets below those of the indexes have no record.
     """
     idle: list[ClosedSession] = []
     key, there = f"{visitor_key(visitor):016x}", 0

@@ -24,7 +24,7 @@ from stream_app.kafka_groups import group_offsets
 from stream_app.outbox import Outbox, OutRecord
 from stream_app.partition_log import PartitionLog
 from stream_app.placement import FORGET
-from stream_app.retention import Kept, kept
+from stream_app.retention import Kept, is_compacted, kept
 from stream_app.settings import Settings
 
 #: Visitors that are asked for, and waited for, together.
@@ -133,7 +133,7 @@ async def forget(
         requests = len(wanted) * partitions
         sessions = None
         erased = 0
-        if wait_s and not waiting and _is_compacted(shapes[settings.sessions_topic]):
+        if wait_s and not waiting and is_compacted(shapes[settings.sessions_topic].configs or {}):
             keys = await _session_keys(settings, memory.bars, on_progress)
             await outbox.write(settings.sessions_topic, 0, [OutRecord(key, None) for key in keys])
             sessions = erased = len(keys)
@@ -210,7 +210,3 @@ async def _session_keys(
                         keys[record.key] = None
             on_progress(topic, records[-1].offset + 1 - begin, end - begin)
     return list(keys)
-
-
-def _is_compacted(shape: TopicShape) -> bool:
-    return "compact" in (shape.configs or {}).get("cleanup.policy", "")

@@ -35,12 +35,17 @@ def kept(settings: Settings, shapes: Mapping[str, TopicShape]) -> tuple[Kept, ..
     return tuple(Kept(name, held, until(shapes[name].configs or {})) for name, held in what.items())
 
 
+def is_compacted(configs: Mapping[str, str]) -> bool:
+    """Whether a topic with these settings is compacted: records that have a tombstone go."""
+    return "compact" in configs.get("cleanup.policy", "")
+
+
 def until(configs: Mapping[str, str]) -> str:
     """When a topic with these settings drops a record that was appended now."""
     policy = configs.get("cleanup.policy", "")
     if not policy:
         return "the broker does not tell"
-    if "compact" in policy:
+    if is_compacted(configs):
         lag_ms = int(configs.get("max.compaction.lag.ms", 2**63 - 1))
         sooner = "" if lag_ms >= 2**62 else f", {span(lag_ms)} at the latest"
         return f"the log cleaner has removed what has a tombstone{sooner}"

@@ -78,8 +78,8 @@ def _print(explanation: Explanation) -> None:
     typer.echo(f"the session as of this click: {', '.join(map(repr, explanation.items)) or 'empty'}")
     if explanation.erased:
         typer.echo(
-            f"{explanation.erased} records that the index had taken in are gone from the sessions topic "
-            "since: what comes out may differ"
+            f"up to {explanation.erased} records that the index had taken in are gone from the sessions "
+            "topic since: what comes out may differ"
         )
     for compared in explanation.answers:
         typer.echo("")
