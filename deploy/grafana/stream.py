@@ -143,6 +143,14 @@ def _group() -> Panels:
             Query(rate("nextclick_changelog_merged_total", "instance"), "{{instance}}"),
             width=8,
         ),
+        graph(
+            "Transactions",
+            "Of runs, by how they ended; none where the guarantee is at least once. Lost ones went to "
+            "another owner of the partition or took too long; their runs are done again.",
+            PER_SECOND,
+            Query(rate("nextclick_transactions_total", "outcome"), "{{outcome}}"),
+            width=24,
+        ),
     ]
 
 
