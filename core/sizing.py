@@ -39,7 +39,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         learnt_sessions_s: sessions a second that an index takes in; ``make bench-scoring``, learning.
     """
 
-    worker_clicks_s: float = 9_100
+    worker_clicks_s: float = 10_000
     base_mib: float = 230
     visitor_bytes: float = 400
     visitor_disk_bytes: float = 114

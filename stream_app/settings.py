@@ -196,7 +196,7 @@ class Settings(BaseSettings):
         "several times slower, for when another Faust breaks the former",
     )
     max_run_clicks: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        500, description="clicks that are processed and written together at most"
+        2000, description="clicks that are processed and written together at most"
     )
     scoring_threads: Annotated[int, Field(ge=1, le=64)] = Field(
         2, description="runs that are scored at the same time at most; more than cores is of no use"

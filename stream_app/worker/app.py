@@ -94,7 +94,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_run_clicks,
         # Runs that wait for the agent; each is up to max_run_clicks records.
-        stream_buffer_maxsize=16,
+        stream_buffer_maxsize=4,
         stream_wait_empty=True,
         stream_recovery_delay=0.0,
     )

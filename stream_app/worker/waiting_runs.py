@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from core.step import Record
 
 #: Runs of full size that wait for a partition at most; then its input is left in the log.
-MOST_WAITING: Final = 2
+MOST_WAITING: Final = 1
 
 
 class Run(NamedTuple):
@@ -55,7 +55,7 @@ class WaitingRuns:
         return bool(self._runs)
 
     async def put(self, run: Run) -> None:
-        """Add a run; waits while :data:`MOST_WAITING` times ``most_clicks`` are before it."""
+        """Add a run; waits while ``most_clicks`` times :data:`MOST_WAITING` are before it."""
         while self._clicks >= MOST_WAITING * self._most_clicks and not self._ended:
             self._room.clear()
             await self._room.wait()

@@ -23,7 +23,7 @@ from tests.worker_process import (
     wait_until,
 )
 
-CLICKS = 30_000
+CLICKS = 90_000
 
 #: Bytes a second that the throttled worker may write: some hundred answers.
 SLOW_BYTES = 200_000
@@ -32,7 +32,7 @@ SLOW_BYTES = 200_000
 SLOW_S = 15.0
 
 #: What the worker may grow by while its output is slow, bytes: runs that wait, what one fetch of the client
-#: holds, and what the allocator keeps. It grew by 8 MiB when it was measured.
+#: holds, and what the allocator keeps. It grew by 34 MiB when it was measured.
 MOST_GROWTH = 100 * 1024 * 1024
 
 
@@ -80,7 +80,7 @@ def test_a_slow_output_lets_the_lag_grow_and_not_the_memory(tmp_path):
                 time.sleep(0.5)
             lags = [sample["nextclick_consumer_lag"] for sample in samples if sample]
             assert most - before < MOST_GROWTH, f"from {before} to {most} bytes"
-            assert max(lags) > CLICKS / 3, "the output was slow, so the input waits in the log"
+            assert max(lags) > CLICKS / 10, "the output was slow, so the input waits in the log"
             assert lags[-1] > 0, "it was slow until the end"
             assert samples[-1]["nextclick_rebalances_total"] == samples[0]["nextclick_rebalances_total"] == 1
             throttle(settings, "--delete-config producer_byte_rate")

@@ -35,7 +35,7 @@ def test_a_command_of_the_document_says_what_it_takes(line):
         assert told["size"]["workers"] == 2
     else:
         assert "memory of a worker" in done.stdout
-        assert "planned for 60% of 9,100 clicks/s" in done.stdout
+        assert "planned for 60% of 10,000 clicks/s" in done.stdout
 
 
 def test_the_index_is_that_of_the_settings():

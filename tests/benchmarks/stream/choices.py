@@ -32,7 +32,8 @@ class Choice(NamedTuple):
 CHOICES: Final = (
     Choice("as it comes", {}),
     Choice("one run scored at a time", {"scoring_threads": 1}),
-    Choice("runs of 100 clicks at most", {"max_run_clicks": 100}),
+    Choice("runs of 500 clicks at most", {"max_run_clicks": 500}),
+    Choice("runs of 100", {"max_run_clicks": 100}),
     Choice("runs of 10", {"max_run_clicks": 10}, 0.25),
     Choice("runs of 1", {"max_run_clicks": 1}, 0.05),
     Choice("each run a transaction (exactly once)", {"guarantee": "exactly_once"}),

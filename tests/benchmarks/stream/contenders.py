@@ -11,13 +11,13 @@ from tests.worker_process import WorkerProcess
 
 #: What each contender does and waits for; printed beside its figures.
 DOES = {
-    "nextclick": "sessions, scoring and answers; state written and confirmed after each run of up to 500 "
+    "nextclick": "sessions, scoring and answers; state written and confirmed after each run of up to 2,000 "
     "clicks; input offsets committed every 1 s",
     "faust_plain": "last item a visitor, forwards; Faust's defaults: each changelog record and each output "
     "sent by itself, input offsets committed every 2.8 s",
     "quix": "last item a visitor, forwards; Quix's defaults: a checkpoint every 5 s flushes the state, sends "
     "the last value of each visitor to the changelog and commits",
-    "bare": "forwards, and that is all: aiokafka, each fetched run of up to 500 sent back; no state, no "
+    "bare": "forwards, and that is all: aiokafka, each fetched run of up to 2,000 sent back; no state, no "
     "commit; the limit of the broker and the client",
 }
 SCRIPTS = {"faust_plain": "plain_faust.py", "quix": "plain_quix.py", "bare": "bare_echo.py"}
