@@ -60,13 +60,6 @@ def slot_at(arena: Packed, place: int) -> int:
 
 
 @accessor
-def oldest_session(index: IndexArrays, item: int) -> int:
-    """Slot of the oldest session that holds the item; at least one must."""
-    start, _, head = block_of(index, item)
-    return slot_at(index.arena, start + head)
-
-
-@accessor
 def newest_session(index: IndexArrays, item: int) -> int:
     """Slot of the newest session that holds the item; at least one must."""
     start, _, at, _ = newest_posting(index, item)

@@ -50,6 +50,16 @@ def test_the_alerts_fire_and_keep_quiet_when_they_should(path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_the_groups_of_a_unit_test_are_evaluated_in_a_stated_order(path: Path):
+    """The recorded series first, then what reads them: promtool takes any order unless told one."""
+    asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+    files = [yaml.safe_load((path.parent / file).read_text(encoding="utf-8")) for file in asked["rule_files"]]
+    groups = [group["name"] for file in files for group in file["groups"]]
+    assert asked["group_eval_order"] == groups
+    assert groups[0] == "nextclick-recording"
+
+
 def test_every_alert_is_tested_for_firing_and_for_keeping_quiet():
     """Each alert has a series that fires it and one that does not; no test is about an alert that is gone."""
     kinds = kinds_tested([path.read_text(encoding="utf-8") for path in UNIT_TESTS])

@@ -6,13 +6,12 @@ brings is the ratio between the two, on the same clicks.
 
 from __future__ import annotations
 
-import statistics
 import time
 from typing import Any, Final, NamedTuple
 
 from tests.benchmarks.stream.load import clicks_of, fill
 from tests.benchmarks.stream.place import make_topics, new_worker, say
-from tests.benchmarks.stream.throughput import watch
+from tests.benchmarks.stream.throughput import medians, watch
 
 
 class Choice(NamedTuple):
@@ -52,18 +51,7 @@ def run_choices(place, options):
             span = _round(place, options, choice, f"choice-{at}-{number}", some)
             spans[choice.name].append(span)
             say(f"  round {number}, {choice.name}: {span.records / span.seconds:,.0f} clicks/s")
-    found = [
-        {
-            "choice": name,
-            "clicks_per_s": round(statistics.median(s.records / s.seconds for s in rounds)),
-            "cpu_us_a_click": round(statistics.median(s.cpu_s / s.counted * 1e6 for s in rounds), 1),
-            "broker_cpu_us_a_click": round(
-                statistics.median(s.broker_cpu_s / s.counted * 1e6 for s in rounds), 1
-            ),
-            "others_cores": round(statistics.median(s.others_cores for s in rounds), 2),
-        }
-        for name, rounds in spans.items()
-    ]
+    found = [{"choice": name, **medians(rounds)} for name, rounds in spans.items()]
     for one in found:
         one["of_the_first"] = round(one["clicks_per_s"] / found[0]["clicks_per_s"], 2)
     return {"choices": found}

@@ -6,19 +6,23 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from stream_app.settings import Settings
 from tests.benchmarks.stream.place import make_topics, new_worker
 from tests.worker_process import WorkerProcess
 
+#: Clicks of a run at most, unless said otherwise.
+RUN_CLICKS = Settings.model_fields["max_run_clicks"].default
+
 #: What each contender does and waits for; printed beside its figures.
 DOES = {
-    "nextclick": "sessions, scoring and answers; state written and confirmed after each run of up to 2,000 "
-    "clicks; input offsets committed every 1 s",
+    "nextclick": "sessions, scoring and answers; state written and confirmed after each run of up to "
+    f"{RUN_CLICKS:,} clicks; input offsets committed every 1 s",
     "faust_plain": "last item a visitor, forwards; Faust's defaults: each changelog record and each output "
     "sent by itself, input offsets committed every 2.8 s",
     "quix": "last item a visitor, forwards; Quix's defaults: a checkpoint every 5 s flushes the state, sends "
     "the last value of each visitor to the changelog and commits",
-    "bare": "forwards, and that is all: aiokafka, each fetched run of up to 2,000 sent back; no state, no "
-    "commit; the limit of the broker and the client",
+    "bare": f"forwards, and that is all: aiokafka, each fetched run of up to {RUN_CLICKS:,} sent back; no "
+    "state, no commit; the limit of the broker and the client",
 }
 SCRIPTS = {"faust_plain": "plain_faust.py", "quix": "plain_quix.py", "bare": "bare_echo.py"}
 

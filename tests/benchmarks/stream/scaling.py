@@ -6,13 +6,12 @@ fast as the broker takes them, which is part of the time for both.
 
 from __future__ import annotations
 
-import statistics
 import time
 from contextlib import ExitStack
 
 from tests.benchmarks.stream.load import clicks_of, fill, fill_clicks
 from tests.benchmarks.stream.place import make_topics, new_worker, say
-from tests.benchmarks.stream.throughput import watch
+from tests.benchmarks.stream.throughput import medians, watch
 
 
 def run_scaling(place, options):
@@ -28,18 +27,7 @@ def run_scaling(place, options):
                 f"{span.cpu_s / span.counted * 1e6:.0f} us CPU a click, broker's "
                 f"{span.broker_cpu_s / span.counted * 1e6:.0f}, others used {span.others_cores:.1f} cores"
             )
-    found = [
-        {
-            "workers": workers,
-            "clicks_per_s": round(statistics.median(s.records / s.seconds for s in taken)),
-            "cpu_us_a_click": round(statistics.median(s.cpu_s / s.counted * 1e6 for s in taken), 1),
-            "broker_cpu_us_a_click": round(
-                statistics.median(s.broker_cpu_s / s.counted * 1e6 for s in taken), 1
-            ),
-            "others_cores": round(statistics.median(s.others_cores for s in taken), 2),
-        }
-        for workers, taken in spans.items()
-    ]
+    found = [{"workers": workers, **medians(taken)} for workers, taken in spans.items()]
     ratio = found[1]["clicks_per_s"] / found[0]["clicks_per_s"]
     return {
         "scaling": {"workers": found, "two_to_one": round(ratio, 2), "partitions": place.partitions},

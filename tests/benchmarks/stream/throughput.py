@@ -74,17 +74,24 @@ def _clicks_for(kind, options):
     )
 
 
+def medians(rounds):
+    """Rate, CPU a click and what others used, of the spans of some rounds."""
+    return {
+        "clicks_per_s": round(_median(s.records / s.seconds for s in rounds)),
+        "cpu_us_a_click": round(_median(s.cpu_s / s.counted * 1e6 for s in rounds), 1),
+        "broker_cpu_us_a_click": round(_median(s.broker_cpu_s / s.counted * 1e6 for s in rounds), 1),
+        "others_cores": round(_median(s.others_cores for s in rounds), 2),
+    }
+
+
 def figures_of(spans):
     """Medians of the rounds, by contender."""
     found = {
         contender.name: {
             "preset": contender.preset,
-            "clicks_per_s": round(_median(s.records / s.seconds for s in rounds)),
+            **medians(rounds),
             "clicks_per_s_of_rounds": [round(s.records / s.seconds) for s in rounds],
-            "cpu_us_a_click": round(_median(s.cpu_s / s.counted * 1e6 for s in rounds), 1),
-            "broker_cpu_us_a_click": round(_median(s.broker_cpu_s / s.counted * 1e6 for s in rounds), 1),
             "seconds": round(_median(s.seconds for s in rounds), 2),
-            "others_cores": round(_median(s.others_cores for s in rounds), 2),
             "start_s": round(_median(s.start_s for s in rounds), 1),
             "does": DOES[contender.kind],
         }
