@@ -177,9 +177,14 @@ class Topics(NamedTuple):
         }
 
     @property
+    def unanswered(self) -> set[tuple[int, int]]:
+        """(partition, offset) of the clicks that are neither answered nor a dead letter."""
+        return self.places - self.answers.keys() - self.dead.keys()
+
+    @property
     def done(self) -> bool:
         """Whether every click is answered or a dead letter."""
-        return self.places <= self.answers.keys() | self.dead.keys()
+        return not self.unanswered
 
 
 class DeadRecord(NamedTuple):
@@ -209,16 +214,24 @@ def run_nextclick(settings: Settings, *arguments: str, timeout_s: float = 60) ->
 
 
 def wait_until(
-    true: Callable[[], bool], what: str, timeout_s: float = DONE_S, workers: Sequence[WorkerProcess] = ()
+    true: Callable[[], bool],
+    what: str,
+    timeout_s: float = DONE_S,
+    workers: Sequence[WorkerProcess] = (),
+    *,
+    missing: Callable[[], str] = str,
 ) -> None:
-    """Wait until something is true; fails at the bound, or when a worker ends, with the ends of the logs."""
+    """Wait until something is true; fails at the bound, or when a worker ends.
+
+    The failure says what was waited for, what was missing still, and how the logs end.
+    """
     deadline = time.monotonic() + timeout_s
     while not true():
         dead = [worker for worker in workers if not worker.running]
         if dead or time.monotonic() > deadline:
             why = "a worker ended" if dead else f"not within {timeout_s:g} s"
             logs = "\n\n".join(worker.tail() for worker in workers)
-            raise AssertionError(f"waited until {what}: {why}\n{logs}")
+            raise AssertionError(f"waited until {what}: {why}\n{missing()}\n{logs}")
         time.sleep(POLL_S)
 
 
@@ -300,12 +313,22 @@ def wait_done(
     """
     seen: list[Topics] = []
 
+    def open_sessions() -> int:
+        closed = len({session.session for session in seen[0].sessions})
+        return 0 if sessions is None else sessions(seen[0]) - closed
+
     def done() -> bool:
         seen[:] = [read_topics(settings)]
-        closed = len({session.session for session in seen[0].sessions})
-        return seen[0].done and (sessions is None or closed >= sessions(seen[0]))
+        return seen[0].done and open_sessions() <= 0
 
-    wait_until(done, "every click is answered", timeout_s, workers)
+    def missing() -> str:
+        unanswered = sorted(seen[0].unanswered, reverse=True)
+        return (
+            f"{len(unanswered)} of {len(seen[0].places)} clicks unanswered, the first by partition "
+            f"{dict(unanswered)}; {open_sessions()} sessions missing"
+        )
+
+    wait_until(done, "every click is answered", timeout_s, workers, missing=missing)
     return seen[0]
 
 
