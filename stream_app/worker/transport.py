@@ -7,12 +7,16 @@ runs: then a message is a record, as Faust has it, and only the last of these po
 overridden:
 
 * ``getmany``: builds the run messages, and hands over only what continues where the last run ended.
+* ``handed``: gives the agent a run only if it has had all before it. A seek throws away what waits in
+  buffers, but not what waits to get into one; that comes again in its turn.
 * ``perform_seek``: also says where the next run must begin. Between the moment a fetch is asked for and the
   moment it is delivered, a rebalance may have moved the reading position; records fetched across such a seek
   are dropped and the position is set again. Without that they would be skipped for good.
 * ``ack`` (and ``finish`` in its place), ``_filter_tps_with_pending_acks``, ``_new_offset``: commit up to the
   first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
+* ``_read_offset``: not looked at. Faust drops what lies before it, and may note it after a seek went further
+  back.
 * ``on_partitions_revoked``: forgets what is outstanding.
 * ``_new_consumer_thread``: that of ``consumer_thread.py``, and ``RebalanceListener`` from there, too.
 * ``_commit``: none where that thread has ended; what was not committed is answered again. None with
@@ -26,8 +30,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 import faust
@@ -45,14 +51,35 @@ logger = logging.getLogger(__name__)
 
 
 class _Run:
-    """A run that was handed over: its message, the offset after its last record, whether it is finished."""
+    """A run that was read: its message, the offset after its last record, and what became of it.
 
-    __slots__ = ("after", "done", "message")
+    Attributes:
+        taken: whether the agent has it. All before a taken run are taken.
+        done: whether it is finished.
+    """
+
+    __slots__ = ("after", "done", "message", "taken")
 
     def __init__(self, message: Message, after: int) -> None:
         self.message = message
         self.after = after
+        self.taken = False
         self.done = False
+
+
+class _ReadOffsets(defaultdict[TP, Any]):
+    """Faust's offsets of the last messages read; None for topics whose are not to be looked at.
+
+    Args:
+        passes: whether a topic's are not.
+    """
+
+    def __init__(self, passes: Callable[[str], bool]) -> None:
+        super().__init__(lambda: None)
+        self._passes = passes
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if self._passes(tp.topic) else super().__getitem__(tp)
 
 
 class Handed(NamedTuple):
@@ -199,12 +226,33 @@ class RunConsumer(PlainConsumer):
         self._hole_at: dict[TP, int] = {}  # offset from which the log was asked once more and had nothing
         self._seeks_begun = 0
         self._seeks_ended = 0
+        self._read_offset = _ReadOffsets(self.in_runs)
 
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
-        """Each message is a run."""
+        """Each message is a run; one that a seek has thrown away, or one before it, is left out."""
         for message in messages:
-            records: Any = message.value
-            yield Handed(message.tp, message.generation_id, records, [message], True, None)
+            if self._take(message):
+                records: Any = message.value
+                yield Handed(message.tp, message.generation_id, records, [message], True, None)
+            else:
+                self._unacked_messages.discard(message)  # it comes again
+
+    def _take(self, message: Message) -> bool:
+        """Note that the agent has a run; False when that is not its turn."""
+        for run in self._runs.get(message.tp, ()):
+            if run.message is message:
+                run.taken = True
+                return True
+            if not run.taken:
+                break
+        return False
+
+    def release(self, message: Message) -> None:
+        """Give a run up unfinished: it and those behind it are left in the log for whoever is next."""
+        super().release(message)
+        for run in self._runs.get(message.tp, ()):
+            if run.message is message:
+                run.taken = False
 
     def in_runs(self, topic: str) -> bool:
         """Whether a topic is read in runs."""
@@ -306,10 +354,8 @@ class RunConsumer(PlainConsumer):
                 committed = self._committed_offset.get(tp)
                 if committed:
                     self._expected[tp] = committed
-                # Runs that flow control threw away before the agent saw them come again from the log.
-                self._runs[tp] = deque(
-                    run for run in self._runs.get(tp, ()) if run.done or run.message in self._unacked_messages
-                )
+                # What the agent does not have comes again from the log.
+                self._runs[tp] = deque(takewhile(attrgetter("taken"), self._runs.get(tp, ())))
         finally:
             self._seeks_ended += 1
 
