@@ -30,10 +30,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from itertools import takewhile
-from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 import faust
@@ -45,34 +43,14 @@ from mode.utils.futures import notify
 
 from stream_app.settings import Settings
 from stream_app.worker.consumer_thread import ConsumerStoppedError, ConsumerThread, RebalanceListener
+from stream_app.worker.read_runs import ReadRuns
 from stream_app.worker.restoring import ends_to_restore
 
 logger = logging.getLogger(__name__)
 
 
-class _Run:
-    """A run that was read: its message, the offset after its last record, and what became of it.
-
-    Attributes:
-        taken: whether the agent has it. All before a taken run are taken.
-        done: whether it is finished.
-    """
-
-    __slots__ = ("after", "done", "message", "taken")
-
-    def __init__(self, message: Message, after: int) -> None:
-        self.message = message
-        self.after = after
-        self.taken = False
-        self.done = False
-
-
 class _ReadOffsets(defaultdict[TP, Any]):
-    """Faust's offsets of the last messages read; None for topics whose are not to be looked at.
-
-    Args:
-        passes: whether a topic's are not.
-    """
+    """Faust's offsets of the last messages read; None for topics that it is to pass over."""
 
     def __init__(self, passes: Callable[[str], bool]) -> None:
         super().__init__(lambda: None)
@@ -220,8 +198,7 @@ class RunConsumer(PlainConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._runs: dict[TP, deque[_Run]] = {}
-        self._finished: dict[TP, int] = {}  # offset after the last run that is finished with all before it
+        self._runs = ReadRuns()
         self._expected: dict[TP, int] = {}  # offset at which the next run must begin
         self._hole_at: dict[TP, int] = {}  # offset from which the log was asked once more and had nothing
         self._seeks_begun = 0
@@ -231,28 +208,16 @@ class RunConsumer(PlainConsumer):
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
         """Each message is a run; one that a seek has thrown away, or one before it, is left out."""
         for message in messages:
-            if self._take(message):
+            if self._runs.take(message):
                 records: Any = message.value
                 yield Handed(message.tp, message.generation_id, records, [message], True, None)
             else:
                 self._unacked_messages.discard(message)  # it comes again
 
-    def _take(self, message: Message) -> bool:
-        """Note that the agent has a run; False when that is not its turn."""
-        for run in self._runs.get(message.tp, ()):
-            if run.message is message:
-                run.taken = True
-                return True
-            if not run.taken:
-                break
-        return False
-
     def release(self, message: Message) -> None:
         """Give a run up unfinished: it and those behind it are left in the log for whoever is next."""
         super().release(message)
-        for run in self._runs.get(message.tp, ()):
-            if run.message is message:
-                run.taken = False
+        self._runs.release(message)
 
     def in_runs(self, topic: str) -> bool:
         """Whether a topic is read in runs."""
@@ -334,7 +299,7 @@ class RunConsumer(PlainConsumer):
             generation_id=self.app.consumer_generation_id,
         )
         after = run[-1].offset + 1
-        self._runs.setdefault(tp, deque()).append(_Run(message, after))
+        self._runs.add(message, after)
         self._expected[tp] = after
         return message
 
@@ -354,8 +319,7 @@ class RunConsumer(PlainConsumer):
                 committed = self._committed_offset.get(tp)
                 if committed:
                     self._expected[tp] = committed
-                # What the agent does not have comes again from the log.
-                self._runs[tp] = deque(takewhile(attrgetter("taken"), self._runs.get(tp, ())))
+                self._runs.forget_untaken(tp)
         finally:
             self._seeks_ended += 1
 
@@ -368,21 +332,18 @@ class RunConsumer(PlainConsumer):
         with ack_lock:
             message.acked = True
             self._unacked_messages.discard(message)
-            runs = self._runs.get(message.tp, deque())
-            for run in runs:
-                if run.message is message:
-                    run.done = True
-            while runs and runs[0].done:
-                self._finished[message.tp] = runs.popleft().after
+            self._runs.finish(message)
             self._n_acked += 1
             notify(self._waiting_for_ack)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if not self.in_runs(tp.topic))
-        yield from (tp for tp in self._finished if topics is None or tp in topics or tp.topic in topics)
+        yield from (
+            tp for tp in self._runs.partitions if topics is None or tp in topics or tp.topic in topics
+        )
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._finished.get(tp) if self.in_runs(tp.topic) else super()._new_offset(tp)
+        return self._runs.finished(tp) if self.in_runs(tp.topic) else super()._new_offset(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if not self.in_runs(tp.topic):
@@ -392,8 +353,9 @@ class RunConsumer(PlainConsumer):
         """Finish and commit what is in hand, then forget the partitions."""
         await super().on_partitions_revoked(set(revoked))
         for tp in revoked:
-            for known in (self._runs, self._finished, self._expected, self._hole_at):
-                cast("dict[TP, Any]", known).pop(tp, None)
+            self._runs.forget(tp)
+            self._expected.pop(tp, None)
+            self._hole_at.pop(tp, None)
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known."""
