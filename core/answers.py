@@ -24,7 +24,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         item: the clicked item.
         session: id of the session that the click is in.
         position: how many clicks of the session the answer is based on.
-        items: recommended items, best first.
+        items: recommended items, best first; their scores have nine significant digits.
         index_offset: records of the sessions topic that the index had taken in.
         parameters: name of the scorer's parameters.
     """
@@ -39,30 +39,39 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     parameters: str
 
 
+class _Written(Answer, frozen=True, gc=False):
+    """An answer whose items are JSON already."""
+
+    items: msgspec.Raw  # type: ignore[assignment]  # in place of what is read from it
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)
 
 
-def answer(
-    query: Query, partition: int, recommended: list[Recommended], index_offset: int, parameters: str
-) -> Answer:
-    """Make the answer to a query."""
+def encode_answer(query: Query, partition: int, items: bytes, index_offset: int, parameters: str) -> bytes:
+    """Write the answer to a query as JSON.
+
+    Args:
+        query: what is answered.
+        partition: of its click.
+        items: what is recommended; see :meth:`core.scoring.Scorer.written`.
+        index_offset: see :class:`Answer`.
+        parameters: the same.
+    """
     # By place, not by name: this is a good part of what is left to do for a click in Python.
-    return Answer(
-        query.visitor,
-        ClickPlace(partition, query.offset),
-        query.item,
-        query.session,
-        len(query.items),
-        tuple(recommended),
-        index_offset,
-        parameters,
+    return _encoder.encode(
+        _Written(
+            query.visitor,
+            ClickPlace(partition, query.offset),
+            query.item,
+            query.session,
+            len(query.items),
+            msgspec.Raw(items),
+            index_offset,
+            parameters,
+        )
     )
-
-
-def encode_answer(value: Answer) -> bytes:
-    """Write an answer as JSON."""
-    return _encoder.encode(value)
 
 
 def decode_answer(value: bytes) -> Answer:

@@ -29,6 +29,7 @@ from core.arrays import (
 from core.errors import InvalidParameterError
 from core.forgetting import Forgotten, Memory
 from core.identity import identities, session_key, visitor_key
+from core.name_texts import NameTexts
 from core.sessions import ClosedSession
 from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
 from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, count_clicks, remove_sessions
@@ -74,6 +75,8 @@ class SessionIndex:
         self.max_items = max_items
         self.free_ids: list[int] = []  # ids that no name has; the last is given next
         self.forgotten = Memory()
+        #: The names as JSON, once :meth:`write_names` has asked for them.
+        self.name_texts: NameTexts | None = None
 
     @property
     def sessions(self) -> int:
@@ -117,13 +120,14 @@ class SessionIndex:
 
     @property
     def name_bytes(self) -> int:
-        """Bytes of the names of items: strings, list and dictionary. Looks at every name."""
+        """Bytes of the names of items: strings, list, dictionary, JSON. Looks at every name."""
         numbers = 28 * len(self.ids)
         return (
             sum(name.__sizeof__() for name in self.names)
             + self.names.__sizeof__()
             + self.ids.__sizeof__()
             + numbers
+            + (self.name_texts.bytes if self.name_texts else 0)
         )
 
     def take(self, entries: Iterable[ClosedSession | Forgotten]) -> None:
@@ -195,6 +199,12 @@ class SessionIndex:
             self.arrays = self.arrays._replace(item_clicks=np.zeros(size, np.int32))
             count_clicks(self.arrays)
 
+    def write_names(self) -> NameTexts:
+        """The names as JSON, which are kept from now on; a scorer that writes answers asks for them."""
+        if self.name_texts is None:
+            self.name_texts = NameTexts(self.names)
+        return self.name_texts
+
     def restore_names(self, names: Sequence[str], free_ids: Sequence[int]) -> None:
         """Take over the names of the items that the arrays have; for :mod:`core.snapshot`.
 
@@ -204,6 +214,8 @@ class SessionIndex:
         """
         self.names, self.free_ids, free = list(names), list(free_ids), set(free_ids)
         self.ids = {name: item for item, name in enumerate(self.names) if item not in free}
+        if self.name_texts is not None:
+            self.name_texts = NameTexts(self.names)
 
     def _identity(self, session: str, visitor: int) -> np.uint64:
         keys = np.array([session_key(session)], np.int64), np.array([visitor], np.uint64)
@@ -312,6 +324,8 @@ class SessionIndex:
             if new == len(self.arrays.posting_start):
                 self.arrays = with_room_for_items(self.arrays)
         self.ids[name] = new
+        if self.name_texts is not None:
+            self.name_texts.put(new, name)
         return new
 
     def _recycle(self, candidates: Int32s) -> None:

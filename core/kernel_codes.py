@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
+
+#: Where a recommended item comes from.
+Source = Literal["neighbours", "rules", "popular", "session"]
+SOURCES: Final[tuple[Source, ...]] = ("neighbours", "rules", "popular", "session")
 
 # Kinds of weight, in the order of core.params.POSITION_WEIGHTS and STEP_WEIGHTS.
 SAME: Final = 0
@@ -19,7 +23,7 @@ RANDOM: Final = 1
 COMMON: Final = 2
 WEIGHTED: Final = 3
 
-# Sources of a recommended item, in the order of core.scoring.SOURCES.
+# Sources of a recommended item, in the order of SOURCES.
 NEIGHBOURS: Final = 0
 RULES: Final = 1
 POPULAR: Final = 2

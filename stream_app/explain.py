@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from core.answers import Answer, answer, decode_answer
+from core.answers import Answer, decode_answer, encode_answer
 from core.clicks import Click, Forget
 from core.errors import BadClickError, ExplainError, TopicError
 from core.following import Follower
@@ -283,8 +283,8 @@ def _compare(
 ) -> Compared:
     scorer = Scorer(indexes[given.index_offset], settings.scoring_parameters())
     query = _fitting(queries, given)
-    (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
-    again = answer(query, partition, recommended, given.index_offset, scorer.parameters.name)
+    (items,) = scorer.written(scorer.rank(scorer.numbered([(query.items, query.time_ms / 1000)])))
+    again = decode_answer(encode_answer(query, partition, items, given.index_offset, scorer.parameters.name))
     return Compared(place, given, again, tuple(_differences(given, again)))
 
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from core.answers import Answer
 from core.clicks import Click
-from core.scoring import Recommended, Source
+from core.kernel_codes import Source
+from core.scoring import Recommended
 from stream_app.demo.purchases import begins_basket
 
 #: Latencies that are kept; the percentiles at the end are over these, the live ones over the newest.

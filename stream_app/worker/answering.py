@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.answers import Answer, answer
+from core.answers import encode_answer
 from core.evaluation import CUTOFF, Judge, Judgement
-from core.scoring import SOURCES, plain_popular
+from core.kernel_codes import SOURCES
+from core.scoring import plain_popular
 from core.step import Query
 from stream_app.index_feed import IndexFeed
+from stream_app.outbox import OutRecord
 from stream_app.telemetry import Telemetry
 from stream_app.worker.scoring_pool import ScoringPool
 
@@ -39,7 +41,7 @@ class Answering:
             telemetry.items.labels(source)
         telemetry.distinct_items.set_function(lambda: scoring.coverage.items)
 
-    async def answer(self, partition: int, queries: list[Query]) -> list[Answer]:
+    async def answer(self, partition: int, queries: list[Query]) -> list[OutRecord]:
         """Answer queries in log order; the index is the same for all of them."""
         if not queries:
             return []
@@ -50,9 +52,10 @@ class Answering:
         name = self._scoring.parameters.name
         judge = self._judge.judge
         answers, judgements = [], []
-        for query, recommended in zip(queries, scored.items, strict=True):
-            judgements.append(judge(query, [r.item for r in recommended[:CUTOFF]], popular))
-            answers.append(answer(query, partition, recommended, index_offset, name))
+        for query, names, items in zip(queries, scored.names, scored.written, strict=True):
+            judgements.append(judge(query, names, popular))
+            value = encode_answer(query, partition, items, index_offset, name)
+            answers.append(OutRecord(query.visitor.encode(), value))
         if judged := [one for one in judgements if one]:
             self._count(judged)
         self._telemetry.scoring.observe([scored.seconds / len(queries)] * len(queries))

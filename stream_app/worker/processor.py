@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from core.answers import encode_answer
 from core.errors import BrokerError, TransactionLostError
 from core.open_sessions import OpenSessions
 from core.sessions import WindowRules
@@ -293,10 +292,9 @@ class PartitionProcessor:
         self.phase = "scoring"
         answers = await tools.answering.answer(partition, result.queries)
         settings = tools.settings
-        given = [OutRecord(answer.visitor.encode(), encode_answer(answer)) for answer in answers]
         letters = [self._dead_letter(letter) for letter in dead]
         batches = [
-            Batch(settings.recommendations_topic, partition, given),
+            Batch(settings.recommendations_topic, partition, answers),
             Batch(settings.sessions_topic, 0, learnt),
             Batch(settings.dead_letters_topic, 0, letters),
             *tools.placement.moves(partition, moved),

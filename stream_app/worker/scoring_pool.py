@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from core.coverage import Coverage
+from core.evaluation import CUTOFF
 from core.index import SessionIndex
+from core.kernel_codes import Source
 from core.params import ScoringParameters
-from core.scoring import Recommended, Scorer, Source, count_sources
+from core.scoring import Scorer, count_sources
 from core.scoring_kernels import Ranked
 from stream_app.index_guard import in_thread
 
@@ -29,12 +31,14 @@ class Scored(NamedTuple):
     """Answers to the queries of a run.
 
     Attributes:
-        items: for each query, best first.
+        names: for each query, of the items recommended, best first; :data:`CUTOFF` at most.
+        written: for each query, these items with their reasons; see :meth:`core.scoring.Scorer.written`.
         sources: how many of all items come from where.
-        seconds: that the kernels took for all queries.
+        seconds: that it took to rank them for all queries.
     """
 
-    items: list[list[Recommended]]
+    names: list[list[str]]
+    written: list[bytes]
     sources: dict[Source, int]
     seconds: float
 
@@ -69,13 +73,13 @@ class ScoringPool:
         try:
             numbered = scorer.numbered(queries)
 
-            def rank() -> tuple[Ranked, float]:
+            def answer() -> tuple[Ranked, float, list[bytes]]:
                 began = time.perf_counter()
                 ranked = scorer.rank(numbered)
-                return ranked, time.perf_counter() - began
+                return ranked, time.perf_counter() - began, scorer.written(ranked)
 
-            ranked, seconds = rank() if len(queries) <= MOST_ON_LOOP else await in_thread(rank)
+            ranked, seconds, written = answer() if len(queries) <= MOST_ON_LOOP else await in_thread(answer)
             self.coverage.note(ranked.item, ranked.count)
-            return Scored(scorer.named(ranked), count_sources(ranked), seconds)
+            return Scored(scorer.names(ranked, CUTOFF), written, count_sources(ranked), seconds)
         finally:
             self._idle.put_nowait(scorer)

@@ -11,7 +11,6 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from core.answers import encode_answer
 from core.clicks import Click
 from core.errors import ExplainError, TopicError
 from stream_app.explain import Explanation, explain
@@ -104,7 +103,7 @@ def test_the_command_shows_each_item_with_its_reason(played):
     printed = json.loads(run_nextclick(settings, *options, "--json").stdout)
     assert printed["same"] is True
     (compared,) = printed["answers"]
-    assert compared["given"] == compared["again"] == json.loads(encode_answer(answer))
+    assert compared["given"] == compared["again"] == json.loads(msgspec.json.encode(answer))
     assert len(printed["items"]) == answer.position
 
 
@@ -118,7 +117,7 @@ def test_an_answer_that_was_tampered_with_differs(played, tmp_path):
     async def forge() -> None:
         producer = await open_producer(settings)
         await producer.send_and_wait(
-            settings.recommendations_topic, encode_answer(forged), partition=place[0]
+            settings.recommendations_topic, msgspec.json.encode(forged), partition=place[0]
         )
         await producer.stop()
 

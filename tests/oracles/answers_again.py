@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from core.answers import Answer, answer
+from core.answers import Answer, decode_answer, encode_answer
 from core.forgetting import Forgotten
 from core.index import SessionIndex
 from core.scoring import Scorer
@@ -35,6 +35,7 @@ def answers_again(
     for partition, query, offset in sorted(asked, key=lambda one: one[2]):
         index.take([entries[at] for at in range(done, offset) if at in entries])
         done = max(done, offset)
-        (recommended,) = scorer.score([(query.items, query.time_ms / 1000)])
-        found[partition, query.offset] = answer(query, partition, recommended, offset, parameters.name)
+        (items,) = scorer.written(scorer.rank(scorer.numbered([(query.items, query.time_ms / 1000)])))
+        written = encode_answer(query, partition, items, offset, parameters.name)
+        found[partition, query.offset] = decode_answer(written)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.answers import answer, encode_answer
+from core.answers import encode_answer
 from core.clicks import MAX_ACTION_BYTES, MAX_NAME_BYTES, MAX_TIME_MS
 from core.scoring import Recommended
 from core.sessions import HeldClick, Session, WindowRules, close
@@ -42,10 +42,8 @@ def test_the_largest_session_fits_into_its_topics():
     session = Session("9999-999999999999", held, MAX_TIME_MS, most.max_clicks)
     closed = close(session, name, "gap", WindowRules(max_clicks=most.max_clicks))
     query = Query(name, name, 1, 1, 1, session.id, (name,), "joined")
-    answered = answer(
-        query, 0, [Recommended(name, 1.0, "neighbours", 9, name)] * most.recommendations, 1, "vstan"
-    )
+    items = [Recommended(name, 1.0, "neighbours", 9, name)] * most.recommendations
     room = SESSION_BYTES - 4 * MAX_NAME_BYTES  # for the key and Kafka's own fields
     assert len(msgspec.json.encode(closed)) < room
     assert len(msgspec.msgpack.encode(VisitorState(1, session))) < room
-    assert len(encode_answer(answered)) < room
+    assert len(encode_answer(query, 0, msgspec.json.encode(items), 1, "vstan")) < room
