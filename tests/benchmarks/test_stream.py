@@ -24,7 +24,9 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     options = [
         "--quick",
         "--only",
-        "throughput,choices,latency,memory,disk",
+        "throughput,exactly_once,exactness,choices,latency,memory,disk",
+        "--plans",
+        "joined",
         "--peers",
         "faust_plain",
         "--presets",
@@ -47,6 +49,12 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     assert all(rate > 0 for rate in result["throughput"].values())
     assert result["throughput_ratio"]["nextclick/faust_plain"] > 0
     assert {"faust-streaming", "aiokafka", "kafka"} <= set(result["versions"])
+    assert [one["guarantee"] for one in result["exactly_once"]] == ["at_least_once", "exactly_once"] * 2
+    assert all(one["clicks_per_s"] > 0 for one in result["exactly_once"])
+    faust, ours = result["exactness"]["cases"]
+    assert (faust["who"], ours["who"]) == ("faust", "nextclick")
+    (left,) = ours["rounds"]
+    assert [name for name, found in left.items() if found and name != "seconds"] == []
     assert result["choices"][0]["of_the_first"] == 1
     assert all(choice["clicks_per_s"] > 0 for choice in result["choices"])
     latency = result["latency"]
@@ -64,7 +72,13 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--only", "speed"], ["--peers", "flink"], ["--presets", "magic"], ["--peers-python", "absent"]],
+    [
+        ["--only", "speed"],
+        ["--peers", "flink"],
+        ["--presets", "magic"],
+        ["--plans", "magic"],
+        ["--peers-python", "absent"],
+    ],
 )
 def test_an_unknown_name_or_a_missing_environment_ends_with_what_to_do(arguments, capsys):
     """A part, a peer or a preset that does not exist is refused with those that do."""

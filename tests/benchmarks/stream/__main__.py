@@ -26,6 +26,8 @@ from tests.benchmarks import datasets
 from tests.benchmarks.stream import (
     choices,
     disk,
+    exactly_once,
+    exactness,
     latency,
     memory,
     profile,
@@ -42,9 +44,11 @@ JSON_FILE = datasets.ROOT / "build" / "bench.json"
 PEERS_PYTHON = datasets.ROOT / "build" / "peers" / "bin" / "python"
 PEERS = ("bare", "faust_plain", "quix")
 
-#: Part → what runs it, in this order; all but the profile by default.
+#: Part → what runs it, in this order.
 PARTS = {
     "throughput": throughput.run_rounds,
+    "exactly_once": exactly_once.run_exactly_once,
+    "exactness": exactness.run_exactness,
     "choices": choices.run_choices,
     "latency": latency.run_latency,
     "scaling": scaling.run_scaling,
@@ -53,6 +57,8 @@ PARTS = {
     "recovery": recovery.run_recovery,
     "profile": profile.run_profile,
 }
+#: Only run when they are asked for: they take long, or need the profiler.
+ASKED_FOR = ("exactness", "profile")
 PACKAGES = ("nextclick", "faust-streaming", "aiokafka", "rocksdict", "numba", "numpy", "msgspec")
 
 
@@ -63,18 +69,22 @@ def read_options(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parts = [part for part in PARTS if part != "profile"]
+    parts = [part for part in PARTS if part not in ASKED_FOR]
     parser.add_argument("--quick", action="store_true", help="two minutes: less of everything")
-    parser.add_argument("--only", help=f"parts, apart by commas: {','.join(PARTS)}; default all but profile")
+    parser.add_argument(
+        "--only",
+        help=f"parts, apart by commas: {','.join(PARTS)}; default all but {' and '.join(ASKED_FOR)}",
+    )
     parser.add_argument("--profile", action="store_true", help="only the profile: where a worker's time goes")
     parser.add_argument("--json", type=Path, default=JSON_FILE, help="where all figures are written")
     parser.add_argument("--markdown", type=Path, help="where the tables are written, too")
     parser.add_argument("--plot", type=Path, help="where the curve of latency is drawn, as SVG")
-    parser.add_argument("--rounds", type=int, help="of the throughput; default 3, quick 1")
+    parser.add_argument("--rounds", type=int, help="of throughput, choices and exactness; default 3, quick 1")
     parser.add_argument("--clicks", type=int, help="of a round; default 200000, quick 4000")
     parser.add_argument("--peer-clicks", type=int, help="of plain Faust; default 40000, quick 2000")
     parser.add_argument("--fast-clicks", type=int, help="of quix and bare; default 1000000, quick 4000")
     parser.add_argument("--learnt", type=int, help="sessions learnt beforehand; default all, quick 5000")
+    parser.add_argument("--plans", default=",".join(exactness.PLANS), help="of exactness, apart by commas")
     parser.add_argument("--partitions", type=int, default=4, help="of the input topic")
     parser.add_argument("--presets", default="vstan,blend", help="of the worker, apart by commas")
     parser.add_argument("--peers", default=",".join(PEERS), help="apart by commas; may be empty")
@@ -87,6 +97,7 @@ def read_options(arguments=None):
     options.fast_clicks = options.fast_clicks or (4000 if options.quick else 1_000_000)
     options.learnt = options.learnt or (5000 if options.quick else None)
     options.presets = _names(parser, options.presets, PRESETS)
+    options.plans = _names(parser, options.plans, exactness.PLANS)
     options.peers = _names(parser, options.peers, PEERS)
     options.only = ["profile"] if options.profile else _names(parser, options.only or ",".join(parts), PARTS)
     needed = "profile" in options.only or ("throughput" in options.only and "quix" in options.peers)
@@ -106,7 +117,7 @@ def versions(options):
     """Versions of all that the figures depend on."""
     found = {"python": platform.python_version(), "kafka": KAFKA_VERSION}
     found |= {package: version(package) for package in PACKAGES}
-    if "quix" in options.peers:
+    if "quix" in options.peers and "throughput" in options.only:
         script = "from importlib.metadata import version as v; print(v('quixstreams'), v('confluent-kafka'))"
         command = [str(options.peers_python), "-c", script]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

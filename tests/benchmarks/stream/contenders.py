@@ -34,11 +34,13 @@ class Contender(NamedTuple):
         name: in the tables.
         kind: key of :data:`DOES`.
         preset: of nextclick's scorer; None for a peer.
+        guarantee: of nextclick and of Faust, which call them by the same names.
     """
 
     name: str
     kind: str
     preset: str | None = None
+    guarantee: str = "at_least_once"
 
 
 def contenders(options) -> list[Contender]:
@@ -50,7 +52,8 @@ def contenders(options) -> list[Contender]:
 
 def prepare(place, options, contender, case):
     """Settings, topics and a process of a contender, which is not started."""
-    settings = place.settings(case, **({"preset": contender.preset} if contender.preset else {}))
+    changes = {"preset": contender.preset} if contender.preset else {}
+    settings = place.settings(case, guarantee=contender.guarantee, **changes)
     make_topics(settings, changelog=contender.preset is not None)
     if contender.preset:
         return settings, new_worker(settings)

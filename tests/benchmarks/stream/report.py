@@ -23,6 +23,8 @@ def text_of(result):
     ]
     for title, part, write in (
         ("Throughput of one process", "throughput_details", _throughput),
+        ("What exactly once costs", "exactly_once", _exactly_once),
+        ("What a fault leaves", "exactness", _exactness),
         ("What each choice brings", "choices", _choices),
         ("Latency, milliseconds", "latency", _latency),
         ("Latency over the offered load", "latency", _curve),
@@ -57,6 +59,60 @@ def _throughput(result):
     header = ("who", "preset", "clicks/s", "each round", *(f"times {peer}" for peer in peers))
     header += ("CPU us a click", "broker's", "seconds", "cores used by others")
     return [*table(header, rows), "", *(f"- {name}: {one['does']}" for name, one in details.items())]
+
+
+def _exactly_once(result):
+    rows = [
+        (
+            one["who"],
+            one["guarantee"],
+            f"{one['clicks']:,}",
+            f"{one['clicks_per_s']:,}" if "clicks_per_s" in one else "not finished",
+            " ".join(f"{rate:,}" for rate in one.get("clicks_per_s_of_rounds", ())),
+            f"{one['of_at_least_once']:.2f}" if "of_at_least_once" in one else "",
+            f"{one['cpu_us_a_click']:.0f}" if "cpu_us_a_click" in one else "",
+            f"{one['broker_cpu_us_a_click']:.0f}" if "broker_cpu_us_a_click" in one else "",
+            f"{one['others_cores']:.1f}" if "others_cores" in one else "",
+        )
+        for one in result["exactly_once"]
+    ]
+    header = ("who", "guarantee", "clicks", "clicks/s", "each round", "of at least once")
+    header += ("CPU us a click", "broker's", "cores used by others")
+    failed = [
+        f"- {one['who']}, {one['guarantee']}, {why}"
+        for one in result["exactly_once"]
+        for why in one["failed"]
+    ]
+    return [*table(header, rows), *([""] if failed else []), *failed]
+
+
+def _exactness(result):
+    exactness = result["exactness"]
+    columns = {
+        "answers too high": "answer_high",
+        "too low": "answer_low",
+        "changelog too high": "changelog_high",
+        "too low ": "changelog_low",
+        "clicks lost": "lost",
+        "doubled": "doubled",
+        "ended by itself": "ended",
+    }
+    rows = [
+        (
+            one["plan"],
+            one["who"],
+            one["guarantee"],
+            *(" ".join(f"{found[name]:,}" for found in one["rounds"]) for name in columns.values()),
+            " ".join(sorted({error for found in one["rounds"] for error in found["errors"]})),
+        )
+        for one in exactness["cases"]
+    ]
+    load = f"{exactness['clicks']:,} clicks of {exactness['visitors']} visitors"
+    return [
+        f"{load}, {exactness['clicks_a_second']:.0f} a second; each figure is of one round.",
+        "",
+        *table(("what happened", "who", "guarantee", *columns, "by"), rows),
+    ]
 
 
 def _latency(result):
