@@ -13,7 +13,7 @@ from core.arrays import Bytes, Int32s, Int64s
 from core.writing_kernels import pack_names
 
 #: Bytes that there is room for at first.
-_ROOM: Final = 1024
+NAMES_ROOM: Final = 1024
 
 _encoder = msgspec.json.Encoder()
 
@@ -21,7 +21,7 @@ _encoder = msgspec.json.Encoder()
 class NameTexts:
     """What an item's name is as JSON, by the item's number.
 
-    At most half of the bytes are without a name, or of one that is gone, but for the first :data:`_ROOM`.
+    At most half of the bytes have no name, or one that is gone, but for the first :data:`NAMES_ROOM`.
 
     Args:
         names: by item.
@@ -34,7 +34,7 @@ class NameTexts:
 
     def __init__(self, names: Sequence[str]) -> None:
         texts = list(map(_text_of, names))
-        self.text: Bytes = np.frombuffer(b"".join(texts).ljust(_ROOM), np.uint8).copy()
+        self.text: Bytes = np.frombuffer(b"".join(texts).ljust(NAMES_ROOM), np.uint8).copy()
         self.lengths: Int32s = np.array(list(map(len, texts)), np.int32)
         self.begins: Int64s = np.array([0, *accumulate(map(len, texts))], np.int64)[:-1]
         self._items = len(texts)
@@ -69,7 +69,7 @@ class NameTexts:
 
     def _make_room(self, more: int) -> None:
         """Put the names together, with room behind them for some bytes, and for as much as they take."""
-        text = np.zeros(max(2 * (self._held + more), _ROOM), np.uint8)
+        text = np.zeros(max(2 * (self._held + more), NAMES_ROOM), np.uint8)
         self._end = pack_names(self.text, self.begins, self.lengths, self._items, text)
         self.text = text
 

@@ -18,6 +18,7 @@ from core.engine import Engine, parameter_arrays, weight_tables
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.kernel_codes import SOURCES, Source
+from core.name_texts import NAMES_ROOM
 from core.params import ScoringParameters
 from core.popularity_kernels import rank_popular
 from core.scoring_kernels import Popular, Queries, Ranked, score_run
@@ -278,7 +279,8 @@ class Scorer:
         weight = np.zeros(index.slots) if self.parameters.sampling == "weighted" else None
         scorer = Scorer(index, self.parameters, weight)
         scorer.written(scorer.rank(scorer.numbered([(("a",), 1.0), ((), 1.0)])))
-        # Those of rare occasions: a session is removed, clicks are counted, blocks are moved together.
+        # Those of rare occasions: no room for a name, a session goes, clicks are counted, blocks are moved.
+        index.add([ClosedSession("0-3", "", ("a" * NAMES_ROOM,), (3,), 3, 3, "gap", 1, actions=())])
         index.remove("0-2", "")
         index.count_clicks()
         compact(index.arrays, np.empty(0, np.int32), np.empty(0, np.int32))

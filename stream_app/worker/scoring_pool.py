@@ -60,6 +60,7 @@ class ScoringPool:
         self.coverage = Coverage(COVERAGE_ANSWERS)
         self._index = index
         self._idle: asyncio.LifoQueue[Scorer] = asyncio.LifoQueue()
+        index.write_names()  # now, rather than by the threads at the first click
         for _ in range(threads):
             self._idle.put_nowait(Scorer(index, parameters))
 
