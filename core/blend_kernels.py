@@ -33,10 +33,7 @@ POPULAR_ITEMS: Final = 200
 
 @inner_kernel
 def add_score(scores: Floats, rank: Int16s, touched: Int32s, n_touched: int, item: int, score: float) -> int:
-    """Add to an item's score unless it is barred; return how many items are touched.
-
-    It takes the arrays one by one: a call that hands on all of the scratch costs more than its work.
-    """
+    """Add to an item's score unless it is barred; return how many items are touched."""
     if score <= 0.0 or rank[item] == BARRED:
         return n_touched
     if scores[item] == 0.0:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from core.arrays import MOST_SLOTS, IndexArrays, Int64s, Packed
-from core.compiled import accessor
+from core.compiled import inner_kernel
 from core.packed_kernels import entry_at
 
 
@@ -31,20 +31,20 @@ def _block_sizes() -> Int64s:
 BLOCK_SIZES: Final = _block_sizes()
 
 
-@accessor
+@inner_kernel
 def block_of(index: IndexArrays, item: int) -> tuple[int, int, int]:
     """Where an item's block starts in the arena, its size, and where in it the oldest entry is."""
     ring = np.int64(index.posting_ring[item])
     return np.int64(index.posting_start[item]), BLOCK_SIZES[ring >> 24], ring & 0xFFFFFF
 
 
-@accessor
+@inner_kernel
 def class_of(index: IndexArrays, item: int) -> int:
     """The class of an item's block: its size is ``BLOCK_SIZES[class]``."""
     return np.int64(index.posting_ring[item]) >> 24
 
 
-@accessor
+@inner_kernel
 def newest_posting(index: IndexArrays, item: int) -> tuple[int, int, int, int]:
     """Where an item's block starts, its size, the place of its newest entry in it, and how many there are."""
     start, size, head = block_of(index, item)
@@ -53,13 +53,13 @@ def newest_posting(index: IndexArrays, item: int) -> tuple[int, int, int, int]:
     return start, size, at if at < size else at - size, count
 
 
-@accessor
+@inner_kernel
 def slot_at(arena: Packed, place: int) -> int:
     """The slot at a place of the arena."""
     return entry_at(arena, place)
 
 
-@accessor
+@inner_kernel
 def newest_session(index: IndexArrays, item: int) -> int:
     """Slot of the newest session that holds the item; at least one must."""
     start, _, at, _ = newest_posting(index, item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s
-from core.compiled import accessor, inner_kernel
+from core.compiled import inner_kernel
 from core.posting_kernels import newest_session
 from core.session_kernels import age_of, capacity_of, item_at, items_of, newest_slot
 
@@ -17,7 +17,7 @@ def ready_stamps(stamp: Int32s, seen: Int32s, wanted: int) -> None:
         stamp[0] = 0
 
 
-@accessor
+@inner_kernel
 def last_place(index: IndexArrays, item: int) -> int:
     """Where the item stands last within the newest session that holds it."""
     place, length = items_of(
@@ -29,7 +29,7 @@ def last_place(index: IndexArrays, item: int) -> int:
     return -1
 
 
-@accessor
+@inner_kernel
 def newer(index: IndexArrays, a: int, b: int) -> bool:
     """Whether a ranks before b at equal scores: the newer, then the later in its newest session."""
     newest, capacity = newest_slot(index), capacity_of(index)
@@ -61,8 +61,6 @@ def take_best(
     for at in range(n_touched):
         item = touched[at]
         score = scores[item]
-        # Scores are compared here, not in a function: a call that hands on the whole index costs more than
-        # all the comparisons of an answer.
         if count == end:
             least = out_score[end - 1]
             if score < least or (score == least and not newer(index, item, out_item[end - 1])):

@@ -5,31 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import DEAD, ESCAPE, FIRST, NEXT, IndexArrays, Int64s, Packed, UInt32s
-from core.compiled import accessor, inner_kernel
+from core.compiled import inner_kernel
 from core.packed_kernels import entry_at
 
 
-@accessor
+@inner_kernel
 def held_sessions(index: IndexArrays) -> int:
     """How many sessions are held."""
     return index.meta[NEXT] - index.meta[FIRST] - index.meta[DEAD]
 
 
-@accessor
+@inner_kernel
 def is_held(index: IndexArrays, slot: int) -> bool:
     """Whether the session in a slot between the oldest and the newest is held, not removed."""
     return index.session_key[slot] != 0
 
 
-@accessor
+@inner_kernel
 def items_of(places: Int64s, pool: Packed, base: int, slot: int) -> tuple[int, int]:
     """Where a session's items begin in the pool, for :func:`item_at`, and how many there are.
 
     Args:
         places: ``session_place`` of the index.
         pool: of the index.
-        base: ``meta[POOL_BASE]`` of the index. It is not the index that is handed on, because counting the
-            references to all its arrays would take longer than all the rest.
+        base: ``meta[POOL_BASE]`` of the index; read once by the caller, not again for each session.
         slot: of the session.
     """
     word = places[slot >> 2]
@@ -57,31 +56,31 @@ def _long_items_of(pool: Packed, place: int, codes: int, number: int) -> tuple[i
     return place, length
 
 
-@accessor
+@inner_kernel
 def item_at(pool: Packed, place: int) -> int:
     """The item at a place of the pool."""
     return entry_at(pool, place)
 
 
-@accessor
+@inner_kernel
 def end_of(ends: UInt32s, slot: int) -> int:
     """Time of a session's last click, whole seconds since 1970, 0 to 2**32 - 1; ``ends`` is the index's."""
     return np.int64(ends[slot])
 
 
-@accessor
+@inner_kernel
 def capacity_of(index: IndexArrays) -> int:
     """How many slots there are."""
     return len(index.session_end)
 
 
-@accessor
+@inner_kernel
 def newest_slot(index: IndexArrays) -> int:
     """Slot of the newest session, which may have been removed since: for :func:`age_of` only."""
     return (index.meta[NEXT] - 1) % capacity_of(index)
 
 
-@accessor
+@inner_kernel
 def age_of(slot: int, newest: int, capacity: int) -> int:
     """How many sessions have come since the one in this slot; ``newest`` is :func:`newest_slot`."""
     age = newest - slot
