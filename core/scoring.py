@@ -37,6 +37,8 @@ _TEXT_BYTES: Final = 1 << 18
 
 _NO_POPULAR: Final = Popular(np.empty(0, np.int32), np.empty(0), 1.0)
 _NONE: Final = np.empty(0, np.intp)
+_INT32: Final = np.dtype(np.int32)
+_INT64: Final = np.dtype(np.int64)
 
 
 class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"shared": "with"}):
@@ -197,7 +199,7 @@ class Scorer:
                 )
             numbers += map(number_of, items, repeat(-1))
             starts.append(len(numbers))
-        return Queries(np.array(numbers, np.int32), np.array(starts, np.int64), times)
+        return Queries(np.array(numbers, _INT32), np.array(starts, _INT64), times)
 
     def rank(self, queries: Queries) -> Ranked:
         """Answer numbered queries by item numbers: what :meth:`score` does, without Python objects.
@@ -211,7 +213,9 @@ class Scorer:
         n, exclude = self.parameters.recommendations, self.parameters.exclude
         # Enough to fill an answer whatever is excluded.
         most = n + (longest if exclude == "session" else 1)
-        if self._counts_popularity or self._popular_is_ready(most):
+        if self._popular_is_ready(most):
+            return self._rank(queries, longest, self._popular)
+        if self._counts_popularity:
             return self._rank(queries, longest, self._ready_popular(most))
         # To rank all items by popularity takes longer than to answer some queries, and few answers need it.
         ranked = self._rank(queries, longest, _NO_POPULAR)
@@ -224,15 +228,17 @@ class Scorer:
         return ranked
 
     def _rank(self, queries: Queries, longest: int, popular: Popular) -> Ranked:
-        shape = (len(queries.times), self.parameters.recommendations)
+        count = len(queries.times)
+        shape = (count, self.parameters.recommendations)
+        # By place, and of types that numpy need not look up: a single query would pay for the names.
         ranked = Ranked(
-            item=np.empty(shape, np.int32),
-            score=np.empty(shape),
-            source=np.empty(shape, np.int32),
-            shared=np.empty(shape, np.int32),
-            sessions=np.empty(shape, np.int32),
-            count=np.empty(shape[0], np.int32),
-            scored=np.empty(shape[0], np.int32),
+            np.empty(shape, _INT32),
+            np.empty(shape),
+            np.empty(shape, _INT32),
+            np.empty(shape, _INT32),
+            np.empty(shape, _INT32),
+            np.empty(count, _INT32),
+            np.empty(count, _INT32),
         )
         score_run(
             self._ready(longest),
@@ -255,7 +261,8 @@ class Scorer:
 
     def _popular_is_ready(self, size: int) -> bool:
         """Whether the popular items are those of the index as it is, and as many as that."""
-        return self._popular_of[0] == self.index.changes and self._popular_of[1] >= max(size, POPULAR_ITEMS)
+        changes, ranked = self._popular_of
+        return changes == self.index.changes and ranked >= size and ranked >= POPULAR_ITEMS
 
     def _ready_popular(self, size: int) -> Popular:
         """At least the ``size`` most popular items of the index as it is, or as many as are known."""
