@@ -313,6 +313,7 @@ def test_what_is_kept_for_kernels_lives_as_long_as_it_is_kept():
     assert gone
 
 
+@settings(deadline=None)  # the first example loads the kernels
 @given(
     sessions=st.lists(st.lists(ITEMS, min_size=1, max_size=4), max_size=12),
     runs=st.lists(st.lists(st.lists(ITEMS, max_size=3), min_size=1, max_size=5), min_size=1, max_size=3),
