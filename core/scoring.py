@@ -169,8 +169,8 @@ class Scorer:
     def written(self, ranked: Ranked) -> list[bytes]:
         """What :meth:`rank` found, for each query as a JSON array of :class:`Recommended`.
 
-        As msgspec writes what :meth:`named` makes, but for the scores, which have nine significant digits: a
-        tenth of the time, and nearly all of that without the interpreter's lock. The index must be as it was.
+        As msgspec writes what :meth:`named` makes, but for the scores, which have nine significant digits; in
+        less time, and nearly all of that without the interpreter's lock. The index must be as it was.
         """
         texts = self.index.write_names()
         ends = np.zeros(len(ranked.count), np.int64)
