@@ -130,7 +130,15 @@ def _go_further(
 ) -> int:
     """Hand on part of the best items' scores to their followers, in proportion to their rules."""
     found = take_best(
-        index, scratch.score, scratch.touched, touched, 0, ints[P_FURTHER], scratch.best, scratch.best_score
+        index,
+        scratch,
+        scratch.score,
+        scratch.touched,
+        touched,
+        0,
+        ints[P_FURTHER],
+        scratch.best,
+        scratch.best_score,
     )
     for place in range(found):
         ruled = add_rules(index, scratch, ints, tables, scratch.best[place], 1.0, 0)

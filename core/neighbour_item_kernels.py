@@ -20,8 +20,9 @@ from core.scratch import LANES, Scratch
 from core.session_kernels import item_at, items_of
 from core.weight_kernels import Tables
 
-#: Of the query's items, how many votes are counted without asking how many items there are.
-_VOTES_AT_ONCE: Final = 8
+#: Of the query's items, how many are counted together: which of them a neighbour holds is one of 16 cases.
+_TOGETHER: Final = 4
+_CASES: Final = 1 << _TOGETHER
 
 _FARTHEST: Final = 1 << 62
 
@@ -146,6 +147,7 @@ def count_votes(index: IndexArrays, scratch: Scratch, kept: int, n: int) -> None
     """Count in ``votes``, for each item of the answer and each of the query's n, the neighbours with both."""
     cells, item_of, neighbour_of = scratch.cells, scratch.entry_item, scratch.entry_neighbour
     hit_entry, hit_value, latest = scratch.hit_entry, scratch.hit_value, scratch.latest
+    shared, cases = scratch.shared, scratch.cases
     for answer in range(len(latest)):
         latest[answer] = -1
     first = 0
@@ -158,15 +160,24 @@ def count_votes(index: IndexArrays, scratch: Scratch, kept: int, n: int) -> None
             hits += placed > 0
         for hit in range(hits):
             at, rank = int(neighbour_of[np.uint64(hit_entry[hit])]), int(hit_value[hit])
-            if latest[np.uint64(rank)] != at:  # else it has the item twice
-                latest[np.uint64(rank)] = at
-                _vote(scratch, at, rank - 1, n)
+            counts = latest[np.uint64(rank)] != at  # else it has the item twice
+            latest[np.uint64(rank)] = at
+            bits = shared[np.uint64(at)]
+            for group in range((min(n, REASON_ITEMS) + _TOGETHER - 1) // _TOGETHER):
+                case = (bits >> np.uint64(_TOGETHER * group)) & np.uint64(_CASES - 1)
+                cases[np.uint64(rank - 1), np.uint64(group), case] += counts
+    _sum_cases(scratch, min(n, REASON_ITEMS))
 
 
 @inner_kernel
-def _vote(scratch: Scratch, at: int, place: int, n: int) -> None:
-    """Count a neighbour's vote for an item of the answer."""
-    votes, bits = scratch.votes[np.uint64(place)], scratch.shared[at]
-    for first in range(0, min(n, REASON_ITEMS), _VOTES_AT_ONCE):
-        for bit in range(_VOTES_AT_ONCE):
-            votes[np.uint64(first + bit)] += np.int32((bits >> np.uint64(first + bit)) & np.uint64(1))
+def _sum_cases(scratch: Scratch, n: int) -> None:
+    """Add how often each case came to the votes of its items, and clear it."""
+    votes, cases = scratch.votes, scratch.cases
+    for answer in range(len(votes)):
+        for group in range((n + _TOGETHER - 1) // _TOGETHER):
+            begin = _TOGETHER * group
+            for case in range(1 << min(n - begin, _TOGETHER)):
+                count = cases[np.uint64(answer), np.uint64(group), np.uint64(case)]
+                cases[np.uint64(answer), np.uint64(group), np.uint64(case)] = 0
+                for bit in range(_TOGETHER):
+                    votes[np.uint64(answer), np.uint64(begin + bit)] += count * ((case >> bit) & 1)

@@ -29,6 +29,7 @@ from core.kernel_codes import (
 )
 from core.posting_kernels import newest_posting, slot_at
 from core.scratch import Scratch
+from core.selection_kernels import kth_largest
 from core.session_kernels import age_of, capacity_of, end_of, held_sessions, items_of, newest_slot
 from core.weight_kernels import Tables, idf, position_weight, recency_weight, step_weight
 
@@ -278,28 +279,3 @@ def _keep(index: IndexArrays, scratch: Scratch, found: int, most: int, ages: int
             similarity[kept] = similarity[at]
             kept += 1
     return kept
-
-
-@inner_kernel
-def kth_largest(values: Floats, n: int, k: int) -> float:
-    """The k-th largest of the first n values, which it reorders (quickselect, Hoare 1961)."""
-    low, high, at = 0, n - 1, k - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > pivot:
-                left += 1
-            while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if at <= right:
-            high = right
-        elif at >= left:
-            low = left
-        else:
-            break
-    return values[at]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from core.arrays import FIRST, NEXT, POOL_BASE, Floats, Int32s
 from core.compiled import Kept, kernel
 from core.engine import Engine
 from core.ranking_kernels import ready_stamps, take_best
+from core.scratch import MOST_INSERTED
 from core.session_kernels import capacity_of, held_sessions, is_held, item_at, items_of
-
-#: Up to here the best are inserted one by one; for more, all are sorted.
-INSERTED: Final = 2048
 
 
 @kernel
@@ -58,8 +54,10 @@ def rank_popular(engine: Kept[Engine], out_item: Int32s, out_score: Floats) -> i
                 touched += 1
             scratch.score[item] += weight
     scratch.stamp[0] = stamp
-    if size <= INSERTED:
-        count = take_best(index, scratch.score, scratch.touched, touched, 0, size, out_item, out_score)
+    if size <= MOST_INSERTED:
+        count = take_best(
+            index, scratch, scratch.score, scratch.touched, touched, 0, size, out_item, out_score
+        )
     else:
         count = min(size, touched)
         order = np.argsort(-scratch.score[scratch.touched[:touched]], kind="mergesort")  # the stable one

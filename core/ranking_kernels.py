@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.arrays import POOL_BASE, Floats, IndexArrays, Int32s
 from core.compiled import inner_kernel
 from core.posting_kernels import newest_session
+from core.scratch import BATCH, Scratch
+from core.selection_kernels import kth_largest
 from core.session_kernels import age_of, capacity_of, item_at, items_of, newest_slot
 
 
@@ -43,6 +47,7 @@ def newer(index: IndexArrays, a: int, b: int) -> bool:
 @inner_kernel
 def take_best(
     index: IndexArrays,
+    scratch: Scratch,
     scores: Floats,
     touched: Int32s,
     n_touched: int,
@@ -53,28 +58,74 @@ def take_best(
 ) -> int:
     """Rank the touched items into places ``begin`` to ``end`` of an answer; return the place after the last.
 
-    Scores are left as they are.
+    Of equal scores the item of the newer session ranks first, of one session the later in it. Scores, all
+    above 0, are left as they are; ``touched`` gets another order.
     """
-    count = begin
     if end <= begin:
-        return count
-    for at in range(n_touched):
-        item = touched[at]
-        score = scores[item]
-        if count == end:
-            least = out_score[end - 1]
-            if score < least or (score == least and not newer(index, item, out_item[end - 1])):
-                continue
-        place = count if count < end else end - 1
-        while place > begin:
-            other = out_score[place - 1]
-            if score < other or (score == other and not newer(index, item, out_item[place - 1])):
-                break
-            out_item[place] = out_item[place - 1]
-            out_score[place] = other
-            place -= 1
-        out_item[place] = item
-        out_score[place] = score
-        if count < end:
-            count += 1
+        return begin
+    left = _leave_lesser(scratch, scores, touched, n_touched, end - begin)
+    tied = 2 * left > 3 * (end - begin)  # so many are left only where many score the same
+    newest, capacity = newest_slot(index), capacity_of(index)
+    ages, out_age, count = scratch.batch_begin, scratch.best_age, begin
+    for first in range(0, left, BATCH):
+        if tied:  # all ages at once, so that the processor waits for many of them together
+            for at in range(first, min(first + BATCH, left)):
+                ages[np.uint64(at - first)] = age_of(newest_session(index, touched[at]), newest, capacity)
+        for at in range(first, min(first + BATCH, left)):
+            item, age = touched[at], ages[np.uint64(at - first)] if tied else 0
+            score = scores[item]
+            place = count
+            if count < end:
+                count += 1
+            else:
+                place = end - 1
+                if not _before(index, item, score, age, out_item[place], out_score[place], out_age[place]):
+                    continue
+            while place > begin:
+                other = place - 1
+                if not _before(index, item, score, age, out_item[other], out_score[other], out_age[other]):
+                    break
+                out_item[place], out_score[place] = out_item[other], out_score[other]
+                out_age[place] = out_age[other]
+                place = other
+            out_item[place], out_score[place], out_age[place] = item, score, age
     return count
+
+
+@inner_kernel
+def _before(
+    index: IndexArrays, item: int, score: float, age: int, other: int, other_score: float, other_age: int
+) -> bool:
+    """Whether an item ranks before another; where ages are equal, perhaps not known, they are looked up."""
+    if score != other_score:
+        return score > other_score
+    if age != other_age:
+        return age < other_age
+    return newer(index, item, other)
+
+
+@inner_kernel
+def _leave_lesser(scratch: Scratch, scores: Floats, touched: Int32s, n_touched: int, wanted: int) -> int:
+    """Bring all that can be among the best to the front of ``touched``; return how many are there.
+
+    The items are dealt out to twice as many heaps as are wanted. So many heaps' best are at least as good as
+    the least of them: what scores less is not among the best.
+    """
+    heaps = 2 * wanted
+    if n_touched <= heaps + wanted:
+        return n_touched
+    best = scratch.heap_best
+    for heap in range(heaps):
+        best[np.uint64(heap)] = scores[np.uint64(touched[np.uint64(heap)])]
+    for first in range(heaps, n_touched, heaps):
+        for at in range(first, min(first + heaps, n_touched)):
+            score = scores[np.uint64(touched[np.uint64(at)])]
+            best[np.uint64(at - first)] = max(best[np.uint64(at - first)], score)
+    least = kth_largest(best, heaps, wanted)
+    left = 0
+    for at in range(n_touched):
+        item = touched[np.uint64(at)]
+        touched[np.uint64(at)] = touched[np.uint64(left)]
+        touched[np.uint64(left)] = item
+        left += scores[np.uint64(item)] >= least
+    return left

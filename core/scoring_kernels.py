@@ -147,7 +147,7 @@ def score_run(
             )
         item, score = out_item[query], out_score[query]
         source, shared, sessions = out_source[query], out_shared[query], out_sessions[query]
-        count = take_best(index, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)
+        count = take_best(index, scratch, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)
         out_scored[query] = count
         for place in range(count):
             scratch.rank[item[place]] = place + 1
@@ -305,7 +305,15 @@ def _fill_by_rules(
         seed = scratch.considered[0] if number < own else out_item[number - own]
         touched = add_rules(index, scratch, ints, tables, seed, 1.0 / (number + 1), touched)
     filled = take_best(
-        index, scratch.rule_score, scratch.rule_touched, touched, count, ints[P_N], out_item, out_score
+        index,
+        scratch,
+        scratch.rule_score,
+        scratch.rule_touched,
+        touched,
+        count,
+        ints[P_N],
+        out_item,
+        out_score,
     )
     for place in range(count, filled):
         seed = scratch.seed[out_item[place]] - 1

@@ -31,6 +31,9 @@ ENTRIES: Final = MAX_SESSION_CLICKS + LANES
 #: Sessions of a posting list that are looked up together.
 BATCH: Final = 256
 
+#: Up to here the best items are inserted one by one; for more, all are sorted.
+MOST_INSERTED: Final = 2048
+
 #: ``Scratch.rank`` of an item that must not be recommended.
 BARRED: Final = -1
 
@@ -83,8 +86,11 @@ class Scratch(NamedTuple):
     keys: Floats  # (C,) not zeroed
     spare: Floats  # (C,) not zeroed
     votes: Int32s  # (n, REASON_ITEMS) neighbours with both items of a pair
+    cases: Int32s  # (n, REASON_ITEMS / 4, 16) how often neighbours held which of four of the query's items
     best: Int32s  # (max(n, further items) + 1,) the last is not counted; not zeroed
     best_score: Floats  # (max(n, further items),) not zeroed
+    best_age: Int64s  # (as many as are ranked,) ages of the best items; not zeroed
+    heap_best: Floats  # (twice as many,) the best score of each heap; not zeroed
     stamp: Int32s  # (1,) the last stamp given
 
 
@@ -98,6 +104,7 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
     candidates = min(looked_at, p.sample_size) if merged else looked_at
     table = 1 if merged else 1 << max(1, (2 * candidates - 1).bit_length())
     neighbours = min(candidates, p.neighbours)
+    ranked = max(p.recommendations, p.further_items, MOST_INSERTED)
     return Scratch(
         cells=cells,
         score=cells["score"],
@@ -135,7 +142,10 @@ def new_scratch(parameters: ScoringParameters, sessions: int, items: int, clicks
         keys=np.zeros(candidates, np.float64),
         spare=np.zeros(candidates, np.float64),
         votes=np.zeros((p.recommendations, REASON_ITEMS), np.int32),
+        cases=np.zeros((p.recommendations, REASON_ITEMS // 4, 16), np.int32),
         best=np.zeros(max(p.recommendations, p.further_items) + 1, np.int32),
         best_score=np.zeros(max(p.recommendations, p.further_items), np.float64),
+        best_age=np.zeros(ranked, np.int64),
+        heap_best=np.zeros(2 * ranked, np.float64),
         stamp=np.zeros(1, np.int32),
     )
