@@ -120,9 +120,8 @@ def parse_click(value: bytes | None, max_bytes: int) -> Click:
         _refuse(value, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse_unreadable(value, str(error))
-    for field, text in (("visitor", wire.visitor), ("item", wire.item)):
-        if not text:
-            raise BadClickError("empty_string", f"{field} is an empty string")
+    if not wire.visitor or not wire.item:
+        raise BadClickError("empty_string", f"{'item' if wire.visitor else 'visitor'} is an empty string")
     if len(value) > MAX_ACTION_BYTES:  # a short record has no long name
         _refuse_long_names(wire)
     return Click(wire.visitor, wire.item, parse_time_ms(wire.time), wire.id or None, wire.action or None)

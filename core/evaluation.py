@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from struct import Struct
+from typing import Final
+
+import msgspec
 
 from core.identity import visitor_key
 from core.params import Exclude
@@ -13,23 +16,29 @@ from core.step import Query
 #: Items of an answer that count: HR@20 and MRR@20.
 CUTOFF: Final = 20
 
+#: An item's number in a packed answer.
+_NUMBER: Final = Struct("=i")
 
-class Judgement(NamedTuple):
+
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What a click says of the answer before it: its rank there and in plain popularity; None: a miss."""
 
     rank: int | None
     popularity_rank: int | None
 
 
-class _Remembered(NamedTuple):
+class _Remembered(msgspec.Struct, frozen=True, gc=False):
     session: str
-    items: Sequence[str]
-    popular: dict[str, int]
-    barred: tuple[str, ...]
+    answer: bytes
+    popular: Mapping[int, int]
+    barred: Sequence[int]
 
 
 class Judge:
     """Remembers the last answer to each visitor and compares the next click with it.
+
+    Items go by their numbers in the index, packed: the names of twenty items lie all over the memory. An item
+    that was given the number of one that has left the index since the answer counts as that one.
 
     Args:
         exclude: what answers leave out; plain popularity leaves out the same.
@@ -41,13 +50,16 @@ class Judge:
         self._most = most
         self._last: OrderedDict[int, _Remembered] = OrderedDict()  # by visitor_key
 
-    def judge(self, query: Query, items: Sequence[str], popular: dict[str, int]) -> Judgement | None:
+    def judge(
+        self, query: Query, numbers: Sequence[int], answer: bytes, popular: Mapping[int, int]
+    ) -> Judgement | None:
         """Compare a click with the answer before it, and remember the answer to it in its place.
 
         Args:
             query: the click.
-            items: recommended items, best first, :data:`CUTOFF` at most; kept as they are.
-            popular: place (from 0) of each of the most popular items at that moment; kept, too.
+            numbers: of the query's items; -1 for one that the index does not hold.
+            answer: the recommended items, as :meth:`core.scoring.Scorer.packed` has them.
+            popular: place (from 0) of each of the most popular items at that moment; kept as it is.
 
         Returns:
             None where there was no answer in the same session, or where the click says nothing of it: one
@@ -58,31 +70,33 @@ class Judge:
             return None
         visitor = visitor_key(query.visitor)
         last = self._last.pop(visitor, None)
-        clicked = query.items
-        barred = () if self._exclude == "none" else clicked if self._exclude == "session" else clicked[-1:]
-        self._last[visitor] = _Remembered(session, items, popular, barred)
+        barred = () if self._exclude == "none" else numbers if self._exclude == "session" else numbers[-1:]
+        self._last[visitor] = _Remembered(session, answer, popular, barred)
         if last is None:
             if len(self._last) > self._most:
                 self._last.popitem(last=False)
             return None
         if last.session != session or outcome != "joined":
             return None
-        item = query.item
-        return Judgement(rank_of(item, last.items), popularity_rank(item, last.popular, last.barred))
+        item = numbers[-1] if query.items[-1] == query.item else numbers[query.items.index(query.item)]
+        return Judgement(rank_of(item, last.answer), popularity_rank(item, last.popular, last.barred))
 
     def forget(self, visitor: int) -> None:
         """Drop what is remembered of a visitor, given by :func:`core.identity.visitor_key`."""
         self._last.pop(visitor, None)
 
 
-def rank_of(item: str, items: Sequence[str]) -> int | None:
-    """Rank (from 1) of an item among the first :data:`CUTOFF`; None where it is not among them."""
-    # Most are a miss: to look is quicker than to be told by an error.
-    return items.index(item) + 1 if item in items[:CUTOFF] else None
+def rank_of(item: int, answer: bytes) -> int | None:
+    """Rank (from 1) of an item in a packed answer; None where it is not there."""
+    number = _NUMBER.pack(item)
+    at = answer.find(number)
+    while at > 0 and at % _NUMBER.size:  # the end of one number and the beginning of the next
+        at = answer.find(number, at + 1)
+    return at // _NUMBER.size + 1 if at >= 0 else None
 
 
-def popularity_rank(item: str, popular: dict[str, int], barred: Sequence[str]) -> int | None:
-    """The same among the most popular items without the barred ones."""
+def popularity_rank(item: int, popular: Mapping[int, int], barred: Sequence[int]) -> int | None:
+    """The same among the :data:`CUTOFF` most popular items without the barred ones."""
     place = popular.get(item)
     if place is None or item in barred:
         return None

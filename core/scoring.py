@@ -155,15 +155,14 @@ class Scorer:
         n = self.parameters.recommendations
         return [recommended[at * n : at * n + count] for at, count in enumerate(ranked.count.tolist())]
 
-    def names(self, ranked: Ranked, most: int) -> list[list[str]]:
-        """The names of the first ``most`` items of each answer; the index must be as it was then."""
-        names = self.index.names
-        if not names:
-            return [[] for _ in ranked.count]
-        items = ranked.item[:, :most]
-        named, n = list(map(names.__getitem__, items.ravel().tolist())), items.shape[1]
+    def packed(self, ranked: Ranked, most: int) -> list[bytes]:
+        """The numbers of the first ``most`` items of each answer, four bytes each as the machine has them."""
+        items = np.ascontiguousarray(ranked.item[:, :most])
+        row, width = items.strides
+        together = items.tobytes()
         return [
-            named[at * n : at * n + count] for at, count in enumerate(np.minimum(ranked.count, n).tolist())
+            together[at * row : at * row + count * width]
+            for at, count in enumerate(np.minimum(ranked.count, items.shape[1]).tolist())
         ]
 
     def written(self, ranked: Ranked) -> list[bytes]:
@@ -314,8 +313,8 @@ def count_sources(ranked: Ranked) -> dict[Source, int]:
     return {source: count for source, count in zip(SOURCES, counts, strict=True) if count}
 
 
-def plain_popular(index: SessionIndex, size: int) -> list[str]:
-    """The items that most held sessions have, without decay: the floor that a recommender must beat.
+def plain_popular(index: SessionIndex, size: int) -> list[int]:
+    """The numbers of the items that most held sessions have, without decay: the floor of any recommender.
 
     Of items that equally many have, the ones of lower number come first.
     """
@@ -323,7 +322,7 @@ def plain_popular(index: SessionIndex, size: int) -> list[str]:
     # One number for both, so that no two are equal and the best can be found without sorting all.
     ranks = counts * len(counts) + np.arange(len(counts))[::-1]
     best = np.argpartition(-ranks, size)[:size] if size < len(ranks) else np.arange(len(ranks))
-    return [index.names[item] for item in best[np.argsort(-ranks[best])] if counts[item]]
+    return [item for item in best[np.argsort(-ranks[best])].tolist() if counts[item]]
 
 
 def _some_of(queries: Queries, which: npt.NDArray[np.intp]) -> Queries:

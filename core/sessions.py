@@ -84,7 +84,7 @@ class Session(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def items(self) -> tuple[str, ...]:
         """Item of each held click, in time order."""
-        return tuple(click.item for click in self.clicks)
+        return tuple([click.item for click in self.clicks])  # a list: half of a generator's time
 
 
 class ClosedSession(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -214,6 +214,8 @@ def _open(click: Click, place: Place) -> Session:
 
 def _insert(clicks: tuple[HeldClick, ...], click: Click, place: Place) -> tuple[HeldClick, ...]:
     held = HeldClick(click.time_ms, place.offset, click.item, click.id, click.action)
+    if clicks[-1].time_ms <= held.time_ms:  # as nearly every click
+        return (*clicks, held)
     at = bisect_right(clicks, held.time_ms, key=lambda other: other.time_ms)
     return (*clicks[:at], held, *clicks[at:])
 

@@ -31,7 +31,7 @@ from core.sessions import (
 )
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record of the input topic.
 
     Attributes:
@@ -88,7 +88,7 @@ class Parsed(NamedTuple):
     click: Click | Forget | BadClickError
 
 
-class Query(NamedTuple):
+class Query(msgspec.Struct, frozen=True, gc=False):
     """A click that wants an answer: the session as it was when the click had been applied."""
 
     visitor: str

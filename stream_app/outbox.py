@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from stream_app.kafka import broker_errors, open_producer
 from stream_app.settings import Settings
 
 
-class OutRecord(NamedTuple):
+class OutRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to write."""
 
     key: bytes | None

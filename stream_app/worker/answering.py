@@ -35,7 +35,7 @@ class Answering:
         self._feed = feed
         self._judge = judge
         self._telemetry = telemetry
-        self._popular: dict[str, int] = {}
+        self._popular: dict[int, int] = {}
         self._popular_at = -POPULARITY_EVERY
         for source in SOURCES:  # a rate sees nothing of a counter's first value
             telemetry.items.labels(source)
@@ -52,8 +52,9 @@ class Answering:
         name = self._scoring.parameters.name
         judge = self._judge.judge
         answers, judgements = [], []
-        for query, names, items in zip(queries, scored.names, scored.written, strict=True):
-            judgements.append(judge(query, names, popular))
+        each = zip(queries, scored.numbers, scored.packed, scored.written, strict=True)
+        for query, numbers, packed, items in each:
+            judgements.append(judge(query, numbers, packed, popular))
             value = encode_answer(query, partition, items, index_offset, name)
             answers.append(OutRecord(query.visitor.encode(), value))
         if judged := [one for one in judgements if one]:
@@ -74,12 +75,12 @@ class Answering:
         telemetry.popularity_hits.inc(len(popularity_ranks))
         telemetry.popularity_reciprocal_ranks.inc(sum(1 / rank for rank in popularity_ranks))
 
-    def _plain_popularity(self) -> dict[str, int]:
+    def _plain_popularity(self) -> dict[int, int]:
         index = self._feed.index
         # While the index is small every session counts.
         wait = min(max(POPULARITY_EVERY, index.added // POPULARITY_SHARE), 1 + index.added // 20)
         if index.added - self._popular_at >= wait:
-            names = plain_popular(index, 10 * CUTOFF)
-            self._popular = {name: place for place, name in enumerate(names)}
+            items = plain_popular(index, 10 * CUTOFF)
+            self._popular = {item: place for place, item in enumerate(items)}
             self._popular_at = index.added
         return self._popular

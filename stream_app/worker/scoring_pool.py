@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from core.coverage import Coverage
@@ -31,13 +32,15 @@ class Scored(NamedTuple):
     """Answers to the queries of a run.
 
     Attributes:
-        names: for each query, of the items recommended, best first; :data:`CUTOFF` at most.
+        numbers: for each query, of its items; see :meth:`core.scoring.Scorer.numbered`.
+        packed: for each query, the items recommended; see :meth:`core.scoring.Scorer.packed`.
         written: for each query, these items with their reasons; see :meth:`core.scoring.Scorer.written`.
         sources: how many of all items come from where.
         seconds: that it took to rank them for all queries.
     """
 
-    names: list[list[str]]
+    numbers: list[list[int]]
+    packed: list[bytes]
     written: list[bytes]
     sources: dict[Source, int]
     seconds: float
@@ -81,6 +84,8 @@ class ScoringPool:
 
             ranked, seconds, written = answer() if len(queries) <= MOST_ON_LOOP else await in_thread(answer)
             self.coverage.note(ranked.item, ranked.count)
-            return Scored(scorer.names(ranked, CUTOFF), written, count_sources(ranked), seconds)
+            items = numbered.items.tolist()
+            numbers = [items[begin:end] for begin, end in pairwise(numbered.starts.tolist())]
+            return Scored(numbers, scorer.packed(ranked, CUTOFF), written, count_sources(ranked), seconds)
         finally:
             self._idle.put_nowait(scorer)

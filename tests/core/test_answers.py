@@ -51,7 +51,7 @@ def test_an_answer_may_be_empty():
 
 def test_the_same_click_is_answered_with_the_same_bytes():
     """A click replayed has its identity and, from the same index, its content; its outcome is not told."""
-    again = QUERY._replace(outcome="replay")
+    again = msgspec.structs.replace(QUERY, outcome="replay")
     assert encode_answer(again, 3, ITEMS, 9, "vsknn") == encode_answer(QUERY, 3, ITEMS, 9, "vsknn")
 
 

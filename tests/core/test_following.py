@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,10 @@ def log_of(seed: int, count: int) -> list[Record]:
     values = [encode_click(click) for click in messy_clicks(seed, count, visitors=5)]
     values[7::31] = [b"no click"] * len(values[7::31])
     log = [Record(3 * at, BEGIN_MS + 500 * at, None, value) for at, value in enumerate(values)]
-    log[9::23] = [r._replace(key=f"v{r.offset % 5}".encode(), value=None, forgets=True) for r in log[9::23]]
+    log[9::23] = [
+        msgspec.structs.replace(record, key=f"v{record.offset % 5}".encode(), value=None, forgets=True)
+        for record in log[9::23]
+    ]
     return log
 
 

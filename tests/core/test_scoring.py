@@ -182,6 +182,18 @@ def test_equal_scores_are_ranked_by_recency():
     assert [r.item for r in Scorer(index, same).score([(("a",), 0.0)])[0]] == ["new", "old"]
 
 
+def test_of_very_many_equal_scores_the_newest_are_ranked():
+    """Where more items tie than are compared at once, the best are still those of the newest sessions."""
+    sessions = 2 * BATCH + 9
+    index = SessionIndex(sessions)
+    index.add([closed(n, (f"only {n}", "all")) for n in range(sessions)])
+    method = preset("vmis", sessions_per_item=sessions, sample_size=sessions, neighbours=sessions)
+    scorer = Scorer(index, replace(method, idf_base=1.0, idf_score=0.0, recommendations=20))
+    (answer,) = scorer.score([(("all",), 1.0)])
+    assert len({one.score for one in answer}) == 1
+    assert [one.item for one in answer] == [f"only {sessions - 1 - n}" for n in range(20)]
+
+
 def test_sources_are_counted_over_all_answers():
     """The counts are those of the named items; places beyond a short answer are not counted."""
     index = SessionIndex(10)
@@ -193,11 +205,26 @@ def test_sources_are_counted_over_all_answers():
     assert len(set(named)) > 1
 
 
+def test_packed_answers_are_the_numbers_of_the_items_recommended():
+    """In the order of the answer, as many as are asked for or as it has; of no index, none."""
+    index = SessionIndex(10)
+    index.add([closed(0, ["a", "b"]), closed(1, ["a", "c", "d"])])
+    scorer = Scorer(index, preset("vsknn", recommendations=4, exclude="none", fill=False))
+    ranked = scorer.rank(scorer.numbered([(("a",), 1.0), (("z",), 1.0), (("b",), 1.0)]))
+    for most in (1, 3, 20):
+        packed = scorer.packed(ranked, most)
+        for answer, named in zip(packed, scorer.named(ranked), strict=True):
+            items = np.frombuffer(answer, np.int32).tolist()
+            assert [index.names[item] for item in items] == [one.item for one in named[:most]]
+    empty = Scorer(SessionIndex(10), preset("vsknn"))
+    assert empty.packed(empty.rank(empty.numbered([(("a",), 1.0)])), 20) == [b""]
+
+
 def test_plain_popularity_counts_sessions():
     """An item counts once a session, however often it was clicked there."""
     index = SessionIndex(10)
     index.add([closed(0, ["a", "a", "a"]), closed(1, ["b"]), closed(2, ["b", "c"])])
-    assert plain_popular(index, 2)[0] == "b"
+    assert index.names[plain_popular(index, 2)[0]] == "b"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,7 @@ def test_a_replay_changes_nothing_and_is_answered_as_before(stream, data):
         if not is_over_at(state.last_ms, partition.watermark_ms, rules)
     }
     expected = [
-        first[parsed.record.offset]._replace(outcome="replay")
+        msgspec.structs.replace(first[parsed.record.offset], outcome="replay")
         for parsed in old
         if parsed.record.offset in first
         and first[parsed.record.offset].session in still_open
