@@ -19,10 +19,11 @@ from stream_app.logs import set_up_logging
 from stream_app.permissions import refuse_lacking
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic, check
+from stream_app.worker.handed import RawSchema
 from stream_app.worker.runtime import Runtime
 from stream_app.worker.stopping import end_in_time
 from stream_app.worker.tables import VisitorTable
-from stream_app.worker.transport import PlainTransport, RawSchema, RunTransport
+from stream_app.worker.transport import PlainTransport, RunTransport
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         broker_heartbeat_interval=min(settings.session_timeout_s / 4, MOST_HEARTBEAT_S),
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_run_clicks,
-        # Runs that wait for the agent; each is up to max_run_clicks records.
-        stream_buffer_maxsize=4,
+        # Messages that wait for the agent: runs, which have a bound of their own, or records to make one of.
+        stream_buffer_maxsize=4 if settings.transport == "runs" else settings.max_run_clicks,
         stream_wait_empty=True,
         stream_recovery_delay=0.0,
     )

@@ -55,6 +55,10 @@ NOTED_AT_ONCE: Final = 2000
 #: Transactions of a run that may be lost one after the other before the worker ends.
 MOST_LOST: Final = 5
 
+#: How long a worker waits from the second loss on before it takes a partition over again, seconds. Within two
+#: heartbeats it knows if another has its place; two that took it from each other at once would both end.
+LOST_WAIT_S: Final = 2.0
+
 #: What a processor without a run does.
 IDLE: Final = "waiting for a run"
 
@@ -164,6 +168,9 @@ class PartitionProcessor:
         lost = 0
         while not await self._tried(run):
             lost += 1
+            if lost > 1:
+                self.phase = "waiting for what the group says of a partition that was lost twice"
+                await asyncio.sleep(LOST_WAIT_S)
             if not await run.still_ours():
                 run.dropped()
                 return True

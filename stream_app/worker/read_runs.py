@@ -10,18 +10,19 @@ from typing import Any
 
 
 class _Run:
-    """A run that was read: its message, and the offset after its last record.
+    """A run that was read: its message, the offset after its last record, and how many it has.
 
     Attributes:
         taken: whether the agent has it. All before a taken run are taken.
         done: whether it is finished.
     """
 
-    __slots__ = ("after", "done", "message", "taken")
+    __slots__ = ("after", "done", "message", "records", "taken")
 
-    def __init__(self, message: Any, after: int) -> None:
+    def __init__(self, message: Any, after: int, records: int) -> None:
         self.message = message
         self.after = after
+        self.records = records
         self.taken = False
         self.done = False
 
@@ -36,9 +37,9 @@ class ReadRuns:
         self._runs: dict[Any, deque[_Run]] = {}
         self._finished: dict[Any, int] = {}  # offset after the last run that is finished with all before it
 
-    def add(self, message: Any, after: int) -> None:
-        """Note a run that was read behind all others of its partition, and the offset that follows it."""
-        self._runs.setdefault(message.tp, deque()).append(_Run(message, after))
+    def add(self, message: Any, after: int, records: int) -> None:
+        """Note a run of so many records, read behind all others of its partition, and the offset after it."""
+        self._runs.setdefault(message.tp, deque()).append(_Run(message, after, records))
 
     def take(self, message: Any) -> bool:
         """Note that the agent has a run; False when that is not its turn, or it is none of those known."""
@@ -66,6 +67,10 @@ class ReadRuns:
     def forget_untaken(self, tp: Any) -> None:
         """Forget a partition's runs from the first on that the agent does not have: they are read again."""
         self._runs[tp] = deque(takewhile(attrgetter("taken"), self._runs.get(tp, ())))
+
+    def unfinished(self, tp: Any) -> int:
+        """Records of a partition that were read, and are not finished with all before them."""
+        return sum(run.records for run in self._runs.get(tp, ()))
 
     def finished(self, tp: Any) -> int | None:
         """The offset up to which all runs of a partition are finished; None where none is."""

@@ -7,11 +7,15 @@ runs: then a message is a record, as Faust has it, and only the last of these po
 overridden:
 
 * ``getmany``: builds the run messages, and hands over only what continues where the last run ended.
+* ``_getmany``: fetches for those partitions that have room, each up to a bound of its own.
+* ``on_buffer_full``: nothing. Faust leaves out the partition whose message comes when the agent's buffer is
+  full, whichever that is, and sleeps for a second where that leaves none.
 * ``handed``: gives the agent a run only if it has had all before it. A seek throws away what waits in
   buffers, but not what waits to get into one; that comes again in its turn.
-* ``perform_seek``: also says where the next run must begin. Between the moment a fetch is asked for and the
-  moment it is delivered, a rebalance may have moved the reading position; records fetched across such a seek
-  are dropped and the position is set again. Without that they would be skipped for good.
+* ``perform_seek``: also says where the next run must begin. Faust fetches while it seeks, and what was asked
+  for before a seek may be delivered behind it. Such records are dropped, and the position is set again once
+  no seek is under way (``positions.py``). Without that they would be skipped: for good, or until others come
+  behind them and show the hole. The same is done each second where anything is missing at a partition's end.
 * ``ack`` (and ``finish`` in its place), ``_filter_tps_with_pending_acks``, ``_new_offset``: commit up to the
   first unfinished run.
 * ``_add_gap``: nothing; a commit after a whole run needs no account of holes in the log.
@@ -31,10 +35,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
-import faust
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage, Message
@@ -43,10 +46,20 @@ from mode.utils.futures import notify
 
 from stream_app.settings import Settings
 from stream_app.worker.consumer_thread import ConsumerStoppedError, ConsumerThread, RebalanceListener
+from stream_app.worker.handed import Handed, MessageRecord
+from stream_app.worker.positions import Positions
 from stream_app.worker.read_runs import ReadRuns
 from stream_app.worker.restoring import ends_to_restore
 
 logger = logging.getLogger(__name__)
+
+#: A partition is read while less than this is read and not finished, in runs of full size: one in hand, and
+#: one that waits.
+UNFINISHED_RUNS: Final = 2
+
+#: Seconds after which it is looked again whether a partition that had no room has some: less than a run of
+#: full size takes.
+ROOM_S: Final = 0.01
 
 
 class _ReadOffsets(defaultdict[TP, Any]):
@@ -58,21 +71,6 @@ class _ReadOffsets(defaultdict[TP, Any]):
 
     def __getitem__(self, tp: TP) -> int | None:
         return None if self._passes(tp.topic) else super().__getitem__(tp)
-
-
-class Handed(NamedTuple):
-    """Records of one partition that the agent was handed, and the messages that they came in.
-
-    ``follows`` says that no record is missing between these and those handed before; else ``begins`` is where
-    the partition was to begin, None for the beginning of its log.
-    """
-
-    tp: TP
-    generation: int | None
-    records: list[Any]
-    messages: list[Message]
-    follows: bool
-    begins: int | None
 
 
 class PlainConsumer(faust_aiokafka.Consumer):
@@ -106,7 +104,9 @@ class PlainConsumer(faust_aiokafka.Consumer):
         for message in messages:
             runs.setdefault((message.tp, message.generation_id), []).append(message)
         for (tp, generation), run in runs.items():
-            records = [_Record(m.offset, round(m.timestamp * 1000), m.key, m.value, m.headers) for m in run]
+            records = [
+                MessageRecord(m.offset, round(m.timestamp * 1000), m.key, m.value, m.headers) for m in run
+            ]
             yield Handed(tp, generation, records, run, False, self._committed_offset.get(tp))
 
     def finish(self, message: Message) -> None:
@@ -172,6 +172,9 @@ class PlainConsumer(faust_aiokafka.Consumer):
         except (AssertionError, AttributeError):  # as above, or before the first seek
             return 0
 
+    def ask_again(self, tp: TP) -> None:
+        """See to it that nothing of a partition that was read to its end is lost on the way: Faust's part."""
+
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known.
 
@@ -183,26 +186,13 @@ class PlainConsumer(faust_aiokafka.Consumer):
         return None if end is None or read is None else max(0, end - max(read + 1, self.read_until(tp)))
 
 
-class _Record(NamedTuple):
-    """A message as the record that it was: offset, append time in ms, key, value and headers."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Any
-
-
 class RunConsumer(PlainConsumer):
     """Reads the topics in ``RunTransport.run_topics`` in runs, all others one by one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._runs = ReadRuns()
-        self._expected: dict[TP, int] = {}  # offset at which the next run must begin
-        self._hole_at: dict[TP, int] = {}  # offset from which the log was asked once more and had nothing
-        self._seeks_begun = 0
-        self._seeks_ended = 0
+        self._positions = Positions()
         self._read_offset = _ReadOffsets(self.in_runs)
 
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
@@ -225,7 +215,9 @@ class RunConsumer(PlainConsumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 -- Faust's
         """Fetch, and yield run messages for clicks and single messages for the rest."""
-        begun, seeking = self._seeks_begun, self._seeks_begun != self._seeks_ended
+        if self._positions.any_astray:
+            await self._seek_astray()
+            timeout = ROOM_S  # where the seek of all is under way, to seek soon after it
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if not records or self.should_stop:
@@ -240,13 +232,27 @@ class RunConsumer(PlainConsumer):
             if not batch or not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             if self.in_runs(tp.topic):
-                across = seeking or begun != self._seeks_begun
-                run = await self._continuing(tp, batch, fetched_across_seek=across)
-                if run:
+                if run := self._positions.continuing(tp, batch):
                     yield tp, self._run_message(tp, run)
             else:
                 for record in batch:
                     yield tp, self._to_message(tp, record)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 -- Faust's
+        active = active_partitions or set()
+        bound = UNFINISHED_RUNS * self.app.conf.broker_max_poll_records
+        full = {tp for tp in active if self._runs.unfinished(tp) >= bound}
+        if not full:
+            return await super()._getmany(active_partitions, timeout)
+        if room := active - full:
+            return await super()._getmany(room, min(timeout, ROOM_S))
+        await self.sleep(ROOM_S)
+        return {}
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing for runs: what holds up a partition is its own backlog."""
+        if not self.in_runs(tp.topic):
+            super().on_buffer_full(tp)
 
     def _flows_in(self, generation: int) -> bool:
         """Whether no rebalance has begun since."""
@@ -258,31 +264,17 @@ class RunConsumer(PlainConsumer):
         except Exception as error:  # noqa: BLE001 -- as Faust does: a rebalance is under way and seeks again
             logger.warning("seek while the flow was stopped: %s", error)
 
-    async def _continuing(self, tp: TP, batch: list[Any], *, fetched_across_seek: bool) -> list[Any]:
-        """The part of a fetched batch that may be handed over; empty when it has to be fetched again."""
-        expected = self._expected.get(tp)
-        if expected is None:
-            return []  # revoked, or not sought yet: the seek to come reads it again
-        first = batch[0].offset
-        if fetched_across_seek or (first > expected and self._hole_at.get(tp) != expected):
-            # Either these records were fetched from another position, or the log has a hole here (compaction,
-            # retention, transaction markers). Ask once more: only the log itself answers the same again.
-            if not fetched_across_seek:
-                self._hole_at[tp] = expected
-            await self._thread.seek_wait({tp: expected})
-            return []
-        if first > expected:
-            logger.log(
-                logging.DEBUG if first == expected + 1 else logging.WARNING,  # one: a transaction's marker
-                "the log of %s has nothing from offset %d to %d",
-                tp,
-                expected,
-                first - 1,
-                extra={"topic": tp.topic, "partition": tp.partition, "offset": expected},
-            )
-        return [record for record in batch if record.offset >= expected]
+    async def _seek_astray(self) -> None:
+        """Go back to where the next runs begin, where what was fetched had to be dropped."""
+        if begins := self._positions.astray(self.assignment()):
+            try:
+                await self._thread.seek_wait(begins)
+            except Exception as error:  # noqa: BLE001 -- as in `_seek_back`
+                logger.warning("seek to the next runs: %s", error)
+            else:
+                self._positions.sought(begins)
 
-    def _run_message(self, tp: TP, run: list[Any]) -> ConsumerMessage:
+    def _run_message(self, tp: TP, run: Sequence[Any]) -> ConsumerMessage:
         message = ConsumerMessage(
             topic=tp.topic,
             partition=tp.partition,
@@ -299,29 +291,24 @@ class RunConsumer(PlainConsumer):
             generation_id=self.app.consumer_generation_id,
         )
         after = run[-1].offset + 1
-        self._runs.add(message, after)
-        self._expected[tp] = after
+        self._runs.add(message, after, len(run))
+        self._positions.set({tp: after})
         return message
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; a partition without one begins at the log's beginning."""
-        self._seeks_begun += 1
-        try:
+        with self._positions.seek():
             await super().perform_seek()
             mine = [tp for tp in self.assignment() if self.in_runs(tp.topic)]
-            fresh = [tp for tp in mine if not self._committed_offset.get(tp)]
-            if fresh:
-                begins = await self.earliest_offsets(*fresh)
-                starts = {ensure_TP(tp): offset or 0 for tp, offset in begins.items()}
-                await self._thread.seek_wait(starts)
-                self._expected.update(starts)
+            starts = {tp: offset for tp in mine if (offset := self._committed_offset.get(tp))}
+            if fresh := [tp for tp in mine if tp not in starts]:
+                oldest = await self.earliest_offsets(*fresh)
+                begins = {ensure_TP(tp): offset or 0 for tp, offset in oldest.items()}
+                await self._thread.seek_wait(begins)
+                starts |= begins
+            self._positions.set(starts)
             for tp in mine:
-                committed = self._committed_offset.get(tp)
-                if committed:
-                    self._expected[tp] = committed
                 self._runs.forget_untaken(tp)
-        finally:
-            self._seeks_ended += 1
 
     def ack(self, message: Message) -> bool:
         """Not for runs: a stream also acknowledges what it skips. See :meth:`finish`."""
@@ -354,27 +341,17 @@ class RunConsumer(PlainConsumer):
         await super().on_partitions_revoked(set(revoked))
         for tp in revoked:
             self._runs.forget(tp)
-            self._expected.pop(tp, None)
-            self._hole_at.pop(tp, None)
+            self._positions.forget(tp)
+
+    def ask_again(self, tp: TP) -> None:
+        """Fetch once more what of a partition that was read to its end was not handed over, if anything."""
+        self._positions.ask_again(tp, self.end(tp) or 0)
 
     def lag(self, tp: TP) -> int | None:
         """Records of a partition that were not handed over yet; None where that is not known."""
         end = self.end(tp)
-        expected = self._expected.get(tp)
-        return None if end is None or expected is None else max(0, end - max(expected, self.read_until(tp)))
-
-
-class RawSchema(faust.Schema[Any, Any]):
-    """Hands the value of a message to the stream as it is: a run's records, or a record's bytes."""
-
-    def compile(self, app: faust.types.AppT, **_kwargs: Any) -> Any:
-        """Make the function that turns a run message into an event."""
-
-        async def decode(message: Message, *, propagate: bool = False) -> Any:
-            del propagate
-            return app.create_event(None, message.value, message.headers, message)
-
-        return decode
+        begins = self._positions.begins(tp)
+        return None if end is None or begins is None else max(0, end - max(begins, self.read_until(tp)))
 
 
 class PlainTransport(faust_aiokafka.Transport):

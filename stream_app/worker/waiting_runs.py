@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from core.step import Record
 
-#: Runs of full size that wait for a partition at most; then its input is left in the log.
-MOST_WAITING: Final = 1
+#: Runs of full size that wait for a partition at most. The agent waits then, and with it all partitions;
+#: runs do not come to it, since no more of them are read (``transport.py``).
+MOST_WAITING: Final = 2
 
 
 class Run(NamedTuple):
@@ -23,7 +24,7 @@ class Run(NamedTuple):
 
     ``still_ours`` waits where that is not known. ``done`` is called when all is written, ``dropped`` when the
     partition went to another worker before. Runs of one ``generation`` are ours together. ``follows`` and
-    ``begins``: see :class:`stream_app.worker.transport.Handed`.
+    ``begins``: see :class:`stream_app.worker.handed.Handed`.
     """
 
     generation: int | None

@@ -6,7 +6,9 @@ goes on. This does the same without one, at the moments that the argument names:
 * ``any``: many times a second, often enough to meet every moment of a fetch;
 * ``fetched``: between a fetch and its delivery, so that what is delivered lies behind what was thrown away;
 * ``noted``: between a run's way into the buffer and Faust's note of how far it has read;
-* ``full``: as a run begins to wait for room in a full buffer, which it gets once the others are thrown away.
+* ``full``: as a run begins to wait for room in a full buffer, which it gets once the others are thrown away;
+* ``lost``: not at all, but some of what is fetched is lost on its way;
+* ``sought``: not at all, but the seek of its start takes so long that what is behind it is fetched meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from faust.worker import Worker
@@ -28,6 +31,12 @@ SEEK_EVERY_S = 0.05
 
 #: One of so many fetches is crossed, and at one of so many runs the buffer is emptied.
 CROSS_EVERY = 5
+
+#: What a seek takes from its way to the answer, seconds: time for a fetch.
+SEEK_TAKES_S = 0.5
+
+#: One of so many fetches is lost.
+LOSE_EVERY = 2
 
 #: What the agent takes for a run, seconds: longer than a fetch, so that runs wait to be thrown away.
 AGENT_S = 0.02
@@ -63,22 +72,37 @@ def at_any_moment(app: Any, runtime: Any) -> None:
     app.seeking = asyncio.get_event_loop().create_task(seek())
 
 
-def when_fetched(_app: Any, runtime: Any) -> None:
-    """Seek between a fetch and its delivery."""
+def at_fetches(every: int, disturb: Callable[[Any, Any], Awaitable[Any]]) -> None:
+    """Have one of so many fetches disturbed between its arrival and its delivery.
 
-    class CrossingConsumer(RunConsumer):
+    Args:
+        every: how many.
+        disturb: gets the consumer and what was fetched; what it returns is delivered.
+    """
+
+    class DisturbedConsumer(RunConsumer):
         fetches = 0
 
         async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 -- Faust's
             records, active = await super()._wait_next_records(timeout)
             if records and any(self.in_runs(tp.topic) for tp in records):
                 self.fetches += 1
-                if self.fetches % CROSS_EVERY == 0:
-                    throw_away(self.app)
-                    await seek_back(self.app)
+                if self.fetches % every == 0:
+                    records = await disturb(self, records)
             return records, active
 
-    RunTransport.Consumer = CrossingConsumer
+    RunTransport.Consumer = DisturbedConsumer
+
+
+def when_fetched(_app: Any, runtime: Any) -> None:
+    """Seek between a fetch and its delivery."""
+
+    async def cross(consumer: Any, records: Any) -> Any:
+        throw_away(consumer.app)
+        await seek_back(consumer.app)
+        return records
+
+    at_fetches(CROSS_EVERY, cross)
     slow_down(runtime)
 
 
@@ -120,6 +144,28 @@ def when_full(app: Any, runtime: Any) -> None:
     slow_down(runtime)
 
 
+def when_lost(_app: Any, _runtime: Any) -> None:
+    """Lose what a fetch has brought."""
+
+    async def lose(_consumer: Any, records: Any) -> Any:
+        print(f"lost: {sum(map(len, records.values()))} records", file=sys.stderr)  # noqa: T201 -- the test counts
+        return {}
+
+    at_fetches(LOSE_EVERY, lose)
+
+
+def when_sought(_app: Any, _runtime: Any) -> None:
+    """Take long between a seek and the note of where it went."""
+
+    class SeekingConsumer(RunConsumer):
+        async def seek_to_committed(self) -> Any:
+            found = await super().seek_to_committed()
+            await asyncio.sleep(SEEK_TAKES_S)
+            return found
+
+    RunTransport.Consumer = SeekingConsumer
+
+
 def slow_down(runtime: Any) -> None:
     """Have the agent take its time for each run."""
     submit = runtime.submit
@@ -133,9 +179,14 @@ def slow_down(runtime: Any) -> None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    disturb = {"any": at_any_moment, "fetched": when_fetched, "noted": when_noted, "full": when_full}[
-        sys.argv[1]
-    ]
+    disturb = {
+        "any": at_any_moment,
+        "fetched": when_fetched,
+        "noted": when_noted,
+        "full": when_full,
+        "lost": when_lost,
+        "sought": when_sought,
+    }[sys.argv[1]]
     settings = load_settings()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -51,7 +51,13 @@ def settings(secured, tmp_path) -> Settings:
     own = uuid.uuid4().hex[:8]
     names = ("clicks_topic", "recommendations_topic", "sessions_topic", "dead_letters_topic")
     return with_(
-        Settings(data_dir=tmp_path / "data", metrics_port=0, partitions=2, session_timeout_s=6),
+        Settings(
+            data_dir=tmp_path / "data",
+            metrics_port=0,
+            partitions=2,
+            session_timeout_s=6,
+            guarantee="at_least_once",
+        ),
         secured.login() | {name: f"{name}-{own}" for name in names} | {"group_id": f"group-{own}"},
     )
 

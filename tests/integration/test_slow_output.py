@@ -13,6 +13,7 @@ from core.clicks import Click
 from stream_app import kafka_jars
 from stream_app.brokers import CACHE, local_kafka
 from stream_app.settings import Settings
+from stream_app.topics import transactional_id
 from tests.oracles.whole_log import BEGIN_MS, expected_of
 from tests.worker_process import (
     WorkerProcess,
@@ -39,15 +40,23 @@ SLOW_S = 15.0
 MOST_GROWTH = 100 * 1024 * 1024
 
 
+def producers(settings: Settings) -> list[str]:
+    """The client ids that a worker writes with."""
+    if settings.guarantee == "exactly_once":
+        return [transactional_id(settings, partition) for partition in range(settings.partitions)]
+    return [f"{settings.group_id}-worker"]
+
+
 def throttle(settings: Settings, config: str) -> None:
-    """Change the quota of the worker's producer, by Kafka's own command."""
-    command = [
-        *(kafka_jars.java(), "-Xmx128m", "-cp", f"{kafka_jars.jars(CACHE)}/*", "kafka.admin.ConfigCommand"),
-        *("--bootstrap-server", settings.bootstrap_servers, "--alter", *config.split()),
-        *("--entity-type", "clients", "--entity-name", f"{settings.group_id}-worker"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Change the quota of each of the worker's producers, by Kafka's own command."""
+    for client in producers(settings):
+        command = [
+            *(kafka_jars.java(), "-Xmx128m", "-cp", f"{kafka_jars.jars(CACHE)}/*"),
+            *("kafka.admin.ConfigCommand", "--bootstrap-server", settings.bootstrap_servers),
+            *("--alter", *config.split(), "--entity-type", "clients", "--entity-name", client),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def rss_bytes(worker: WorkerProcess) -> int:
@@ -73,7 +82,8 @@ def test_a_slow_output_lets_the_lag_grow_and_not_the_memory(tmp_path):
             send_clicks(settings, clicks[:2000])
             wait_done(settings, [worker])
             before = rss_bytes(worker)
-            throttle(settings, f"--add-config producer_byte_rate={SLOW_BYTES}")
+            rate = SLOW_BYTES // len(producers(settings))
+            throttle(settings, f"--add-config producer_byte_rate={rate}")
             send_clicks(settings, clicks[2000:])
             most, samples = 0, []
             until = time.monotonic() + SLOW_S

@@ -7,6 +7,7 @@ import json
 import time
 import urllib.request
 
+import pytest
 from aiokafka.consumer import group_coordinator
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.commit import OffsetCommitRequest
@@ -35,9 +36,10 @@ def rebalances(worker: WorkerProcess) -> float:
     return worker.metrics()["nextclick_rebalances_total"]
 
 
-def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double(settings):
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double(settings, guarantee):
     """The other one sees no rebalance, a second process of a name ends the first, and all stays exact."""
-    settings = settings.model_copy(update=MESSY_WINDOW | {"session_timeout_s": 60.0})
+    settings = settings.model_copy(update=MESSY_WINDOW | {"session_timeout_s": 60.0, "guarantee": guarantee})
     create_topics(settings)
     clicks = messy_clicks(2, 3000)
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import shutil
 import sys
 import tomllib
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
 from stream_app.worker.app import new_app
 from stream_app.worker.transport import RunConsumer, RunTransport
-from tests.oracles.whole_log import expected_of, messy_clicks
+from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import (
     WorkerProcess,
     committed_offsets,
@@ -44,6 +45,8 @@ OVERRIDDEN = {
     "getmany": ["self", "timeout"],
     "perform_seek": ["self"],
     "ack": ["self", "message"],
+    "_getmany": ["self", "active_partitions", "timeout"],
+    "on_buffer_full": ["self", "tp"],
     "_filter_tps_with_pending_acks": ["self", "topics"],
     "_new_offset": ["self", "tp"],
     "_add_gap": ["self", "tp", "offset_from", "offset_to"],
@@ -161,6 +164,7 @@ def test_the_changelog_is_read_as_bytes(settings):
 
 def test_seeks_at_any_moment_lose_nothing(settings):
     """A worker that seeks back 30 times a second answers every click, and its sessions are exact."""
+    settings = settings.model_copy(update={"guarantee": "at_least_once"})
     create_topics(settings)
     with WorkerProcess(settings, command=disturbed("any")) as worker:
         with sending(settings, messy_clicks(30, 4000), 500):
@@ -193,6 +197,32 @@ def test_what_a_seek_leaves_of_what_it_throws_away_is_not_handed_over(settings, 
     with WorkerProcess(settings, command=disturbed(moment)) as worker:
         worker.start()
         wait_exact(settings, worker)
+
+
+def test_what_is_fetched_while_a_start_seeks_is_not_lost(settings):
+    """Clicks of a worker's absence are answered, though it restores its state and none come behind them."""
+    create_topics(settings)
+    send_clicks(settings, messy_clicks(37, 400))
+    with WorkerProcess(settings) as worker:
+        worker.start()
+        wait_exact(settings, worker)
+        assert worker.terminate()[0] == 0
+        send_clicks(settings, messy_clicks(38, 200, begin_ms=1_800_000_000_000))
+        shutil.rmtree(worker.data_dir)
+        worker.command = disturbed("sought")
+        worker.start()
+        wait_exact(settings, worker)
+
+
+def test_what_is_lost_on_its_way_is_fetched_again(settings):
+    """Also the last records of a partition, behind which none come that would show the hole."""
+    create_topics(settings)
+    with WorkerProcess(settings, command=disturbed("lost")) as worker:
+        worker.start().wait_ready()
+        for number in range(3):
+            send_clicks(settings, messy_clicks(40 + number, 20, begin_ms=BEGIN_MS + number * 1_000_000_000))
+            wait_exact(settings, worker)
+        assert worker.tail().count("lost: ") >= 2
 
 
 def test_a_log_with_transaction_markers_does_not_stall(settings):

@@ -82,6 +82,7 @@ def played(kafka, tmp_path_factory) -> Played:
         max_clicks=8,
         close_idle=False,
         max_run_clicks=100,
+        guarantee="at_least_once",  # a transaction's marker takes an offset of its own
     )
     clicks = messy_clicks(1, 3000)
     create_topics(settings)

@@ -136,6 +136,7 @@ def test_a_worker_on_an_empty_log_stops_at_once(settings):
 
 def test_replays_of_a_lost_group_change_nothing(settings):
     """A worker whose offsets are wound back reads all again, answers what is still open, closes nothing."""
+    settings = settings.model_copy(update={"guarantee": "at_least_once"})
     clicks = [*messy_clicks(6, 500), *[Click(f"n{n}", "x", BEGIN_MS + 10_000_000) for n in range(40)]]
     send_clicks(settings, clicks)
     with WorkerProcess(settings) as worker:

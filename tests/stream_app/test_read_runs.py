@@ -21,7 +21,7 @@ def read(runs, *begins, tp="clicks-0"):
     """Runs of ten records that begin at these offsets."""
     messages = [Message(tp, begin) for begin in begins]
     for message in messages:
-        runs.add(message, message.begin + 10)
+        runs.add(message, message.begin + 10, 10)
     return messages
 
 
@@ -32,9 +32,10 @@ def test_what_is_finished_counts_from_the_first_on():
     assert all(map(runs.take, messages))
     assert runs.finished("clicks-0") is None
     assert list(runs.partitions) == []
-    for message, finished in zip((messages[1], messages[0], messages[2]), (None, 20, 30), strict=True):
-        runs.finish(message)
-        assert runs.finished("clicks-0") == finished
+    assert runs.unfinished("clicks-0") == 30
+    for place, finished, unfinished in ((1, None, 30), (0, 20, 10), (2, 30, 0)):
+        runs.finish(messages[place])
+        assert (runs.finished("clicks-0"), runs.unfinished("clicks-0")) == (finished, unfinished)
     assert list(runs.partitions) == ["clicks-0"]
 
 
@@ -82,6 +83,7 @@ def test_partitions_are_apart_and_one_is_forgotten_whole():
     runs.finish(here)
     runs.forget("clicks-0")
     assert runs.finished("clicks-0") is None
+    assert (runs.unfinished("clicks-0"), runs.unfinished("clicks-1")) == (0, 10)
     assert not runs.take(here)
     runs.finish(there)
     assert runs.finished("clicks-1") == 10
@@ -110,3 +112,8 @@ def test_whatever_happens_nothing_is_finished_before_all_before_it(steps, chance
             position = runs.finished("clicks-0") or 0
             runs.forget_untaken("clicks-0")
         assert set(range(0, runs.finished("clicks-0") or 0, 10)) <= finished
+    # Whatever was given up is read again after a seek, so that nothing counts as read for ever.
+    runs.forget_untaken("clicks-0")
+    for message in taken:
+        runs.finish(message)
+    assert runs.unfinished("clicks-0") == 0
