@@ -12,9 +12,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -386,13 +386,23 @@ def sending(settings: Settings, clicks: Sequence[Click], a_second: float) -> Ite
 
 def committed_offsets(settings: Settings) -> dict[int, int]:
     """What the group has committed of the clicks topic, by partition."""
+    found = _ask_admin(settings, lambda admin: admin.list_consumer_group_offsets(settings.group_id))
+    return {tp.partition: at.offset for tp, at in found.items() if tp.topic == settings.clicks_topic}
 
-    async def ask() -> dict[int, int]:
+
+def group_members(settings: Settings) -> set[str]:
+    """The ids of the group's members, those that are joining too."""
+    answers = _ask_admin(settings, lambda admin: admin.describe_consumer_groups([settings.group_id]))
+    (group,) = answers[0].to_object()["groups"]
+    return {member["member_id"] for member in group["members"]}
+
+
+def _ask_admin(settings: Settings, question: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> Any:
+    async def ask() -> Any:
         admin = AIOKafkaAdminClient(**client_options(settings))
         try:
             await admin.start()
-            found = await admin.list_consumer_group_offsets(settings.group_id)
-            return {tp.partition: at.offset for tp, at in found.items() if tp.topic == settings.clicks_topic}
+            return await question(admin)
         finally:
             await admin.close()
 

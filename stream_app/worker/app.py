@@ -64,8 +64,14 @@ def _run(settings: Settings) -> None:
     loop.run_until_complete(runtime.start())
     worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None
-    end_in_time(lambda: app.should_stop, loop)
+    end_in_time(lambda: app.should_stop, lambda: _loops(app, loop))
     worker.execute_from_commandline()
+
+
+def _loops(app: faust.App, loop: asyncio.AbstractEventLoop) -> list[asyncio.AbstractEventLoop]:
+    """The loops of the worker's threads: the main one, and the consumer's once there is a consumer."""
+    consumer: Any = app._consumer  # noqa: SLF001 -- the property without it would make one
+    return [loop] if consumer is None else [loop, consumer.thread_loop]
 
 
 def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:

@@ -73,6 +73,19 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
         await super().on_start()
         self.membership.watch(self.coordinator)
 
+    async def on_thread_stop(self) -> None:
+        """Leave the group, then stop the consumer."""
+        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001 -- as below
+            await self.membership.leave(self.coordinator)
+        await super().on_thread_stop()
+
+    def close(self) -> None:
+        """Nothing: the stop that is under way closes all.
+
+        Faust calls this where partitions are assigned during a stop. Its own closes the connections at once,
+        from another thread's loop, and so the group was not left.
+        """
+
     @property
     def coordinator(self) -> Any:
         """Aiokafka's coordinator of the group."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 logger = logging.getLogger(__name__)
@@ -27,13 +27,15 @@ HUNG: Final = 70
 
 
 def end_in_time(
-    stopping: Callable[[], bool], loop: asyncio.AbstractEventLoop, stop_s: float = STOP_S
+    stopping: Callable[[], bool],
+    loops: Callable[[], Iterable[asyncio.AbstractEventLoop]],
+    stop_s: float = STOP_S,
 ) -> threading.Thread:
     """Watch over the stop from a thread; one that takes too long ends the process, with :data:`HUNG`.
 
     Args:
         stopping: whether the stop has begun; asked again and again, in that thread.
-        loop: whose tasks are named in the log, so that one sees what hangs.
+        loops: those whose tasks are named in the log, so that one sees what hangs; asked for in that thread.
         stop_s: how long the stop may take, seconds.
 
     Returns:
@@ -49,7 +51,7 @@ def end_in_time(
             "the stop has not come to its end in %g s, so the process ends without it; nothing is lost by "
             "that, some clicks are answered again. What is waited for: %s",
             stop_s,
-            "; ".join(waiting(loop)) or "no task",
+            "; ".join(said for loop in loops() for said in waiting(loop)) or "no task",
         )
         for handler in logging.getLogger().handlers:
             handler.flush()

@@ -32,6 +32,7 @@ Changelogs and all else are read as Faust reads them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -97,6 +98,12 @@ class PlainConsumer(faust_aiokafka.Consumer):
         except ConsumerStoppedError as error:
             logger.info("offsets are not committed: %s", error)
             return False
+
+    @property
+    def thread_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the thread that reads."""
+        loop: asyncio.AbstractEventLoop = self._thread.thread_loop
+        return loop
 
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
         """Sort what a stream brought by partition; each in the order of its log."""

@@ -17,6 +17,7 @@ from tests.worker_process import (
     WorkerProcess,
     committed_offsets,
     create_topics,
+    group_members,
     read_topics,
     send_clicks,
     sending,
@@ -132,6 +133,21 @@ def test_a_worker_on_an_empty_log_stops_at_once(settings):
         wait_until(lambda: "kernels ready" in worker.tail(), "the worker is starting", 60, [worker])
         code, _ = worker.terminate()
         assert code == 0, worker.tail()
+
+
+def test_a_worker_that_waits_for_one_that_died_stops_at_once(settings):
+    """Kafka answers a join once the dead member's session ends; SIGTERM before leaves the group, code 0."""
+    settings = settings.model_copy(update={"session_timeout_s": 60.0})
+    with WorkerProcess(settings, "dead") as dead, WorkerProcess(settings, "joining") as joining:
+        dead.start().wait_ready()
+        before = group_members(settings)
+        assert len(before) == 1
+        dead.kill()
+        joining.start()
+        wait_until(lambda: len(group_members(settings)) == 2, "the second worker joins", 60, [joining])
+        code, _ = joining.terminate()
+        assert code == 0, joining.tail()
+        assert group_members(settings) == before
 
 
 def test_replays_of_a_lost_group_change_nothing(settings):

@@ -16,7 +16,8 @@ async def leave_the_group(gone):
 
 async def main():
     stopping = threading.Event()
-    end_in_time(stopping.is_set, asyncio.get_running_loop(), 0.5)
+    loops = [asyncio.get_running_loop()]
+    end_in_time(stopping.is_set, lambda: loops, 0.5)
     await asyncio.sleep({work_s})
     stopping.set()
     hanging = asyncio.create_task(leave_the_group(asyncio.Event()), name="leave")
