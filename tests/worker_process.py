@@ -12,11 +12,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
-
-from aiokafka.admin import AIOKafkaAdminClient
+from typing import NamedTuple, Self
 
 from core.answers import Answer, decode_answer
 from core.clicks import Click, encode_click
@@ -26,7 +24,6 @@ from core.step import Record
 from stream_app import topics
 from stream_app.broker_process import free_ports
 from stream_app.kafka import end_offsets, new_topic_reader, open_producer
-from stream_app.kafka_security import client_options
 from stream_app.placement import record_of
 from stream_app.settings import Settings
 from stream_app.status import authorization
@@ -382,28 +379,3 @@ def sending(settings: Settings, clicks: Sequence[Click], a_second: float) -> Ite
     finally:
         thread.join(DONE_S + len(clicks) / a_second)
         assert not thread.is_alive()
-
-
-def committed_offsets(settings: Settings) -> dict[int, int]:
-    """What the group has committed of the clicks topic, by partition."""
-    found = _ask_admin(settings, lambda admin: admin.list_consumer_group_offsets(settings.group_id))
-    return {tp.partition: at.offset for tp, at in found.items() if tp.topic == settings.clicks_topic}
-
-
-def group_members(settings: Settings) -> set[str]:
-    """The ids of the group's members, those that are joining too."""
-    answers = _ask_admin(settings, lambda admin: admin.describe_consumer_groups([settings.group_id]))
-    (group,) = answers[0].to_object()["groups"]
-    return {member["member_id"] for member in group["members"]}
-
-
-def _ask_admin(settings: Settings, question: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> Any:
-    async def ask() -> Any:
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        try:
-            await admin.start()
-            return await question(admin)
-        finally:
-            await admin.close()
-
-    return asyncio.run(ask())

@@ -13,10 +13,10 @@ from core.errors import SettingsError, StateError, TopicError
 from stream_app.beginning import begin
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
+from tests.kafka_admin import committed_offsets
 from tests.oracles.whole_log import BEGIN_MS, expected_of
 from tests.worker_process import (
     WorkerProcess,
-    committed_offsets,
     create_topics,
     read_topics,
     run_nextclick,

@@ -8,15 +8,13 @@ import re
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from core.clicks import Click
 from core.errors import ExplainError, TopicError
 from stream_app.explain import Explanation, explain
 from stream_app.kafka import open_producer
-from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
+from tests.kafka_admin import delete_before
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import (
     Topics,
@@ -180,14 +178,6 @@ def has_click(settings: Settings, partition: int) -> bool:
     return True
 
 
-async def delete_before(settings: Settings, topic: str, partition: int, offset: int) -> None:
-    """Have retention remove the beginning of a partition."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
-    await admin.close()
-
-
 def test_idle_closings_and_what_retention_has_removed(settings):
     """A session that the clock closed is over for the next click; a log that was cut short is said to be."""
     settings = settings.model_copy(update={"gap_s": 3600.0, "idle_s": 1.0, "partitions": 1})
@@ -201,14 +191,14 @@ def test_idle_closings_and_what_retention_has_removed(settings):
     explanation = explained(settings, (0, 13))
     assert (explanation.same, explanation.session, explanation.items) == (True, "0-12", ("x", "y"))
     assert explained(settings, (0, 5)).items == ("x", "y", "z")
-    asyncio.run(delete_before(settings, settings.clicks_topic, 0, 12))
+    delete_before(settings, settings.clicks_topic, {0: 12})
     assert explained(settings, (0, 13)).same
     with pytest.raises(ExplainError, match=r"no click at offset 5: .* 12 to 13; retention has removed"):
         explained(settings, (0, 5))
-    asyncio.run(delete_before(settings, settings.clicks_topic, 0, 13))
+    delete_before(settings, settings.clicks_topic, {0: 13})
     with pytest.raises(ExplainError, match=r"begins at offset 13, and the session .* began at 12: retention"):
         explained(settings, (0, 13))
-    asyncio.run(delete_before(settings, settings.sessions_topic, 0, 1))
+    delete_before(settings, settings.sessions_topic, {0: 1})
     with pytest.raises(
         ExplainError, match="no longer reaches back to its first session: it begins at offset 1"
     ):

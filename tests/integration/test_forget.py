@@ -8,7 +8,6 @@ import shutil
 from typing import NamedTuple
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from core.clicks import Click
@@ -17,11 +16,11 @@ from core.index import SessionIndex
 from core.sessions import ClosedSession
 from stream_app.explain import explain
 from stream_app.index_feed import IndexFeed
-from stream_app.kafka import client_options
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from tests.exact_stream import MESSY_WINDOW, wait_exact
 from tests.faults.exact import check_tables
+from tests.kafka_admin import administer
 from tests.oracles.answers_again import answers_again
 from tests.oracles.index_contents import contents
 from tests.oracles.whole_log import BEGIN_MS, Expected, expected_of, messy_clicks
@@ -174,14 +173,8 @@ def test_a_click_of_before_is_explained_unless_it_was_theirs(played):
 
 def alter(settings: Settings, topic: str, configs: dict[str, str]) -> None:
     """Give a topic other settings."""
-
-    async def ask() -> None:
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        await admin.start()
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
-        await admin.close()
-
-    asyncio.run(ask())
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs)
+    administer(settings, lambda admin: admin.alter_configs([resource]))
 
 
 def test_in_a_compacted_sessions_topic_they_are_erased(played):

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from core.errors import AccessError
-from stream_app.kafka_security import client_options
 from stream_app.permissions import Permission, commands, lacking, permissions, refuse_lacking
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, wait_exact
+from tests.kafka_admin import administer
 from tests.oracles.whole_log import messy_clicks
 from tests.secured_kafka import Secured, secured_kafka, with_
 from tests.worker_process import (
@@ -69,19 +68,10 @@ def as_user(secured: Secured, settings: Settings, user: str) -> Settings:
 
 def send(secured: Secured, request: object) -> None:
     """Send a request as the administrator."""
-
-    async def ask() -> None:
-        plain = Settings(bootstrap_servers=secured.addresses["PLAINTEXT"])
-        admin = AIOKafkaAdminClient(**client_options(plain))
-        try:
-            await admin.start()
-            answer = await admin._send_to_controller(request)
-            done = getattr(answer, "creation_responses", None) or answer.filter_responses
-            assert [code for code, *_ in done] == [0], answer
-        finally:
-            await admin.close()
-
-    asyncio.run(ask())
+    plain = Settings(bootstrap_servers=secured.addresses["PLAINTEXT"])
+    answer = administer(plain, lambda admin: admin._send_to_controller(request))
+    done = getattr(answer, "creation_responses", None) or answer.filter_responses
+    assert [code for code, *_ in done] == [0], answer
 
 
 def printed(settings: Settings, user: str, role: str) -> list[str]:

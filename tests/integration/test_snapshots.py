@@ -9,16 +9,14 @@ import time
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from core.scoring import Scorer
 from core.sessions import ClosedSession
 from stream_app.index_feed import IndexFeed
 from stream_app.kafka import describe_topics
-from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
+from tests.kafka_admin import administer, delete_before
 from tests.worker_process import (
     WorkerProcess,
     create_topics,
@@ -155,15 +153,8 @@ def test_a_snapshot_of_another_index_or_topic_is_not_used(settings, caplog):
 
 def make_anew(settings: Settings) -> None:
     """Delete the sessions topic and create it again."""
-
-    async def delete() -> None:
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        await admin.start()
-        await admin.delete_topics([settings.sessions_topic])
-        await admin.close()
-
-    asyncio.run(delete())
     topic = settings.sessions_topic
+    administer(settings, lambda admin: admin.delete_topics([topic]))
     wait_until(lambda: asyncio.run(describe_topics(settings, [topic]))[topic] is None, "it is deleted")
     create_topics(settings)
 
@@ -195,21 +186,14 @@ def test_a_topic_that_has_lost_its_beginning_is_noticed(settings, caplog):
     Fed(settings)
     send(settings, 400, 600)
 
-    async def delete_before(offset: int) -> None:
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        await admin.start()
-        place = TopicPartition(settings.sessions_topic, 0)
-        await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
-        await admin.close()
-
-    asyncio.run(delete_before(400))
+    delete_before(settings, settings.sessions_topic, {0: 400})
     assert (Fed(settings).began_at, Fed(settings).began_at) == (0, 600)
     assert (
         "the last record that it has, at offset 399, is gone from the topic, which begins at 400"
         in caplog.text
     )
     send(settings, 600, 650)
-    asyncio.run(delete_before(600))
+    delete_before(settings, settings.sessions_topic, {0: 600})
     fed = Fed(settings)
     assert (fed.began_at, fed.offset, fed.feed.index.sessions) == (0, 650, 50)
 

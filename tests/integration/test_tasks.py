@@ -8,17 +8,17 @@ import shlex
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import NewPartitions
 from typer.testing import CliRunner
 
 from core.clicks import Click
 from stream_app.cli import app
 from stream_app.kafka_groups import group_offsets
-from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
 from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
 from tests.faults.exact import check_tables
+from tests.kafka_admin import administer
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import (
     WorkerProcess,
@@ -76,15 +76,9 @@ def test_kafka_s_own_commands_name_what_they_are_about(tool):
 
 def add_partitions(settings: Settings, count: int) -> None:
     """As kafka-topics.sh --alter does, in the runbook's order."""
-
-    async def ask() -> None:
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        await admin.start()
-        for topic in (settings.recommendations_topic, changelog_topic(settings), settings.clicks_topic):
-            await admin.create_partitions({topic: NewPartitions(total_count=count)})
-        await admin.close()
-
-    asyncio.run(ask())
+    more = NewPartitions(total_count=count)
+    for topic in (settings.recommendations_topic, changelog_topic(settings), settings.clicks_topic):
+        administer(settings, lambda admin, topic=topic: admin.create_partitions({topic: more}))
 
 
 def test_partitions_are_added_and_a_record_is_passed_over(settings):

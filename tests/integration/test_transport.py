@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.transport import consumer as faust_consumer
@@ -26,10 +25,10 @@ from stream_app.settings import Settings
 from stream_app.topics import changelog_topic
 from stream_app.worker.app import new_app
 from stream_app.worker.transport import RunConsumer, RunTransport
+from tests.kafka_admin import committed_offsets, delete_before
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks
 from tests.worker_process import (
     WorkerProcess,
-    committed_offsets,
     create_topics,
     read_topic,
     read_topics,
@@ -253,7 +252,8 @@ def test_deleted_records_do_not_stall(settings):
         assert worker.terminate()[0] == 0
         committed = committed_offsets(settings)
         send_clicks(settings, messy_clicks(34, 1000, begin_ms=1_750_000_000_000))
-        asyncio.run(delete_before(settings, {part: offset + 50 for part, offset in committed.items()}))
+        begins = {part: offset + 50 for part, offset in committed.items()}
+        delete_before(settings, settings.clicks_topic, begins)
         worker.start()
         seen = wait_done(settings, [worker])
         for partition, log in seen.clicks.items():
@@ -282,21 +282,6 @@ def test_partitions_take_turns(settings):
 def holes(records: list[Record]) -> int:
     """Offsets that no record has, between the first and the last."""
     return records[-1].offset - records[0].offset + 1 - len(records)
-
-
-async def delete_before(settings: Settings, offsets: dict[int, int]) -> None:
-    """Have the broker drop the records of the clicks topic before these offsets."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    try:
-        await admin.start()
-        await admin.delete_records(
-            {
-                TopicPartition(settings.clicks_topic, part): RecordsToDelete(before_offset=offset)
-                for part, offset in offsets.items()
-            }
-        )
-    finally:
-        await admin.close()
 
 
 async def send_in_transactions(settings: Settings, parts: list) -> None:

@@ -11,13 +11,12 @@ from core.clicks import Click
 from stream_app.kafka_security import client_options
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
+from tests.kafka_admin import committed_offsets, group_members
 from tests.oracles.whole_log import BEGIN_MS, Expected, messy_clicks
 from tests.worker_process import (
     Topics,
     WorkerProcess,
-    committed_offsets,
     create_topics,
-    group_members,
     read_topics,
     send_clicks,
     sending,
