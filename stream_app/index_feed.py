@@ -18,7 +18,7 @@ from core.forgetting import Forgotten, decode_entry
 from core.index import SessionIndex
 from core.sessions import ClosedSession
 from stream_app.index_guard import IndexGuard, in_thread
-from stream_app.partition_log import PartitionLog
+from stream_app.partition_log import MOST_AT_ONCE, PartitionLog
 from stream_app.settings import Settings
 from stream_app.snapshots import Newest, Snapshots, mark_of
 from stream_app.telemetry import Telemetry
@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 #: Sessions read at the start after which a snapshot is written at once: reading them took its time.
 MANY_AT_START: Final = 50_000
+
+#: How long the feed rests after it took sessions in, seconds; not while it catches up. To take in a session by
+#: itself takes nearly as long as to take in thirty, and each time the scorers are waited for.
+REST_S: Final = 0.1
 
 
 class IndexFeed:
@@ -149,6 +153,8 @@ class IndexFeed:
             self._look_whether_caught_up(self._read_until)
             if self._snapshots.is_due(self.offset):
                 await in_thread(self._save)
+            if self.caught_up and 0 < len(records) < MOST_AT_ONCE:
+                await asyncio.sleep(REST_S)
 
     def _save(self) -> None:
         self._snapshots.save(self.index, self.offset, self._mark)
