@@ -21,6 +21,7 @@ from core.sessions import (
     Cause,
     ClosedSession,
     HeldClick,
+    Outcome,
     Place,
     Session,
     WindowRules,
@@ -28,6 +29,7 @@ from core.sessions import (
     as_of,
     close,
     is_over,
+    is_over_at,
 )
 
 
@@ -53,6 +55,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     forgets: bool = False
     replayed_from: str | None = None
 
+
+#: Outcomes of clicks that an open session holds, or an earlier click of their id.
+_ANSWERED_AGAIN: Final[frozenset[Outcome]] = frozenset({"joined", "opened", "duplicate"})
 
 #: As the last click of a visitor that has no session: over at any watermark.
 LONG_AGO_MS: Final = -(1 << 62)
@@ -246,6 +251,20 @@ def close_run(
             result.visitors[visitor] = None
             result.closed.append(close(state.session, visitor, "watermark" if over else cause, rules))
     return result
+
+
+def comes_again(result: RunResult, rules: WindowRules) -> bool:
+    """Whether all that a run sends comes again when its records are read again, its states stored or not.
+
+    So it is where it sends nothing but answers to clicks of sessions that stay open. A crash that stores
+    states and loses what was to be sent then loses nothing.
+    """
+    if result.closed or result.dead or result.outcomes.keys() - _ANSWERED_AGAIN:
+        return False
+    watermark_ms = result.partition.watermark_ms
+    return not any(
+        state is None or is_over_at(state.last_ms, watermark_ms, rules) for state in result.visitors.values()
+    )
 
 
 def _note(result: RunResult, record: Record, click: Click, step: Advance) -> None:

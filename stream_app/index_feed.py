@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 #: Sessions read at the start after which a snapshot is written at once: reading them took its time.
 MANY_AT_START: Final = 50_000
 
-#: How long the feed rests after it took sessions in, seconds; not while it catches up. To take in a session by
-#: itself takes nearly as long as to take in thirty, and each time the scorers are waited for.
+#: How long the feed rests after it took sessions in, seconds; not while it catches up. To take in a session
+#: by itself takes nearly as long as to take in thirty, and each time the scorers are waited for.
 REST_S: Final = 0.1
 
 

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from core.clicks import BAD_REASONS, WINDOW_REASONS, Click, Forget, encode_click
 from core.sessions import WindowRules, as_of, is_over_at
-from core.step import PartitionState, Record, advance_run, close_run, parse_run
+from core.step import (
+    PartitionState,
+    Record,
+    advance_run,
+    close_run,
+    comes_again,
+    nothing_done,
+    parse_run,
+)
 from tests.oracles.slow_window import slow_window
 from tests.oracles.streams import PARTITION, World, cuts, pieces, streams, whole
 
@@ -147,6 +155,40 @@ def test_a_run_that_was_only_half_written_is_made_good(stream, how, again, data)
     }
     answers = {(query.offset, query.session, query.items) for query in world.queries}
     assert answers == {(query.offset, query.session, query.items) for query in plain.queries}
+
+
+def sent(result, entries):
+    """All that a run, or a world, has sent; a replay's answer is as good as the first."""
+    answers = {msgspec.structs.replace(query, outcome="replay") for query in result.queries}
+    return {*answers, *entries, *(letter.record for letter in result.dead)}
+
+
+@settings(max_examples=2000, deadline=None)
+@given(streams(), cuts, cuts, st.data())
+def test_what_a_run_sends_comes_again_where_it_says_so(stream, how, again, data):
+    """A crash may store any of such a run's states and lose all that it sent: its log, read again, sends it.
+
+    From the run on the log is cut anew, and swept between.
+    """
+    rules, log = stream
+    world, begin = World(rules), 0
+    for parsed, sweep in pieces(log, how):
+        crashed = World(rules)
+        crashed.visitors, crashed.partition = dict(world.visitors), world.partition
+        result = world.run(parsed)
+        if parsed and comes_again(result, rules):
+            event("lost")
+            kept = data.draw(st.none() | st.sets(st.sampled_from("abcd")))  # none: all, and the partition's
+            crashed.store(nothing_done(result.partition)._replace(visitors=result.visitors), kept)
+            for parsed_again, sweep_again in pieces(log[begin:], again):
+                crashed.run(parsed_again)
+                if sweep_again:
+                    crashed.sweep()
+            entries = [*result.closed, *result.forgotten]
+            assert sent(result, entries) <= sent(crashed, crashed.entries)
+        begin += len(parsed)
+        if sweep:
+            world.sweep()
 
 
 @MANY

@@ -16,8 +16,7 @@ def killed_at_each_moment(settings: Settings, scale: float) -> Outcome:
     """A lone worker is killed between any two of a run's writes, while it restores, and again."""
     with FaultStream(settings, 40, scale) as stream:
         moments = ("published", "half", "confirmed", "stored")[scale < 1 :]
-        if settings.guarantee == "exactly_once":
-            moments = (*moments, "uncommitted")
+        moments += ("uncommitted" if settings.guarantee == "exactly_once" else "unanswered",)
         with stream.load(4500, 100):
             for moment in moments:
                 worker = stream.die(moment, stream.chance.randint(3, 9))

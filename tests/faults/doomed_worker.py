@@ -19,6 +19,7 @@ from stream_app.kafka_transactions import TransactionalOutbox
 from stream_app.outbox import Outbox
 from stream_app.worker.changelog import Changelog
 from stream_app.worker.tables import VisitorTable
+from stream_app.worker.writers import ConfirmedWriter
 
 #: Moment → where it is, and whether before or after it.
 MOMENTS = {
@@ -90,11 +91,29 @@ def half_written(fate: Doom) -> None:
     Outbox.write = half
 
 
+def unanswered(fate: Doom) -> None:
+    """Of a run whose answers and state go together write the state alone, and meet the moment."""
+    write = ConfirmedWriter.write
+
+    async def alone(self, run, still_ours, on_published):
+        if run.together and fate.left == 1:
+            await self._changelog.store(run.changes, run.applied, still_ours)
+        if run.together:
+            fate.come()
+        return await write(self, run, still_ours, on_published)
+
+    ConfirmedWriter.write = alone
+
+
+#: Moments that are not before or after a call.
+ALONE = {"half": half_written, "unanswered": unanswered}
+
+
 if __name__ == "__main__":
     moment, count, how = sys.argv[1:4]
     fate = Doom(int(count), None if how == "HANG" else signal.Signals[how])
-    if moment == "half":
-        half_written(fate)
+    if moment in ALONE:
+        ALONE[moment](fate)
     else:
         doom(*MOMENTS[moment], fate)
     sys.argv = ["nextclick", "worker"]
