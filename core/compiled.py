@@ -94,6 +94,33 @@ def prefetch(_: Any, array: Any, place: Any) -> Any:  # noqa: ARG001  # numba go
     return types.void(array, types.intp), written
 
 
+#: Bytes that :func:`copy_chunk` copies.
+CHUNK_BYTES: Final = 16
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba publishes no types
+def copy_chunk(_: Any, out: Any, at: Any, text: Any, begin: Any) -> Any:  # noqa: ARG001  # numba goes by the names
+    """Copy :data:`CHUNK_BYTES` from a place of one array, from 0, to one of another; both must have them.
+
+    Two instructions, where a loop over a few bytes makes branches that the processor does not foresee.
+    """
+
+    def written(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        chunk = cgutils.ir.VectorType(cgutils.int8_t, CHUNK_BYTES).as_pointer()
+
+        def address(kind: Any, array: Any, place: Any) -> Any:
+            values = context.make_array(kind)(context, builder, array)
+            at = cgutils.get_item_pointer(context, builder, kind, values, [place], wraparound=False)
+            return builder.bitcast(at, chunk)
+
+        to_kind, _, from_kind, _ = signature.args
+        value = builder.load(address(from_kind, arguments[2], arguments[3]), align=1)
+        builder.store(value, address(to_kind, arguments[0], arguments[1]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, text, types.intp), written
+
+
 def as_written(function: Function) -> Function:
     """A compiled function as the Python that it was written as, for what is computed once outside them."""
     return cast("Function", vars(function).get("py_func", function))

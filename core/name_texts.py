@@ -10,10 +10,14 @@ import msgspec
 import numpy as np
 
 from core.arrays import Bytes, Int32s, Int64s
+from core.compiled import CHUNK_BYTES
 from core.writing_kernels import pack_names
 
 #: Bytes that there is room for at first.
 NAMES_ROOM: Final = 1024
+
+#: What stands behind the room for names: kernels copy them in chunks.
+_BEHIND: Final = bytes(CHUNK_BYTES)
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,14 +31,14 @@ class NameTexts:
         names: by item.
 
     Attributes:
-        text: the names in bytes.
+        text: the names in bytes, and room for a chunk behind the last.
         begins: (items and more,) where a name begins.
         lengths: (items and more,) how long it is.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         texts = list(map(_text_of, names))
-        self.text: Bytes = np.frombuffer(b"".join(texts).ljust(NAMES_ROOM), np.uint8).copy()
+        self.text: Bytes = np.frombuffer(b"".join(texts).ljust(NAMES_ROOM) + _BEHIND, np.uint8).copy()
         self.lengths: Int32s = np.array(list(map(len, texts)), np.int32)
         self.begins: Int64s = np.array([0, *accumulate(map(len, texts))], np.int64)[:-1]
         self._items = len(texts)
@@ -61,7 +65,7 @@ class NameTexts:
             self.lengths[item] = 0
         self._held += len(text) - int(self.lengths[item])
         self.lengths[item] = 0  # until it has a place
-        if self._end + len(text) > len(self.text):
+        if self._end + len(text) + CHUNK_BYTES > len(self.text):
             self._make_room(len(text))
         self.begins[item], self.lengths[item] = self._end, len(text)
         self._end += len(text)
@@ -69,7 +73,7 @@ class NameTexts:
 
     def _make_room(self, more: int) -> None:
         """Put the names together, with room behind them for some bytes, and for as much as they take."""
-        text = np.zeros(max(2 * (self._held + more), NAMES_ROOM), np.uint8)
+        text = np.zeros(max(2 * (self._held + more), NAMES_ROOM) + CHUNK_BYTES, np.uint8)
         self._end = pack_names(self.text, self.begins, self.lengths, self._items, text)
         self.text = text
 

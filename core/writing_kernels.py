@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from core.arrays import Bytes, Floats, Int32s, Int64s
-from core.compiled import inner_kernel, kernel
+from core.compiled import CHUNK_BYTES, copy_chunk, inner_kernel, kernel, prefetch
 from core.kernel_codes import SOURCES
 
 #: Significant digits of a score, and the powers of ten between which so many are.
@@ -41,7 +41,7 @@ _ITEM: Final = 0
 _SCORE: Final = 1
 _WITH: Final = 2
 _SOURCE: Final = 3
-_TEXT: Final = np.frombuffer(b"".join(_PIECES), np.uint8)
+_TEXT: Final = np.frombuffer(b"".join(_PIECES) + bytes(CHUNK_BYTES), np.uint8)
 _ENDS: Final = np.array([0, *accumulate(map(len, _PIECES))], np.int64)
 
 #: Bytes of an item beside its name and that of the item that vouches for it, at most: the pieces, the longest
@@ -82,7 +82,8 @@ def write_items(
         shared: (q, n).
         sessions: (q, n).
         count: (q,).
-        names: the names of the index's items as JSON; see :class:`core.name_texts.NameTexts`.
+        names: the names of the index's items as JSON, with room for a chunk behind the last; see
+            :class:`core.name_texts.NameTexts`.
         begins: by item, where its name begins.
         lengths: by item, how long that is.
         begin: the first answer to write.
@@ -94,9 +95,10 @@ def write_items(
     """
     at = 0
     for q in range(begin, len(count)):
-        room = 2
+        room = 2 + CHUNK_BYTES
         for rank in range(count[q]):
             room += _MOST_AROUND + lengths[item[q, rank]]
+            prefetch(names, begins[item[q, rank]])
             if shared[q, rank] >= 0:
                 room += lengths[shared[q, rank]]
         if at + room > len(out):
@@ -124,7 +126,10 @@ def write_items(
 
 @kernel
 def pack_names(names: Bytes, begins: Int64s, lengths: Int32s, items: int, out: Bytes) -> int:
-    """Copy the names of the first items to another text, one behind the other; where the last one ends."""
+    """Copy the names of the first items to another text, one behind the other; where the last one ends.
+
+    Both texts have room for a chunk behind the last name.
+    """
     at = 0
     for item in range(items):
         at = _write(out, at, names, begins[item], lengths[item])
@@ -224,7 +229,7 @@ def _piece(out: Bytes, at: int, piece: int) -> int:
 
 @inner_kernel
 def _write(out: Bytes, at: int, text: Bytes, begin: int, length: int) -> int:
-    """Write a part of a text; where it ends."""
-    for place in range(length):
-        out[at + place] = text[begin + place]
+    """Write a part of a text; where it ends. Up to a chunk beyond it is written, too."""
+    for place in range(0, length, CHUNK_BYTES):
+        copy_chunk(out, at + place, text, begin + place)
     return at + length
