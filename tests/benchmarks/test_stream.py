@@ -18,7 +18,7 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
     """A few clicks of each part, beside plain Faust: every figure is there, as tables and as JSON.
 
     Quix Streams is left out: it is in no environment of the tests. Scaling and recovery are left to
-    `make bench ARGS=--quick`: they wait for session timeouts, and tests/faults shows that workers recover.
+    `make bench`: they wait for session timeouts, and tests/faults shows that workers recover.
     """
     file, tables, picture = (tmp_path / name for name in ("bench.json", "bench.md", "curve.svg"))
     options = [
@@ -33,6 +33,8 @@ def test_the_quick_form_measures_throughput_latency_and_memory(tmp_path):
         "vstan",
         "--clicks",
         "2000",
+        "--learnt",
+        "5000",
     ]
     options += ["--markdown", str(tables), "--plot", str(picture)]
     done = subprocess.run(

@@ -59,6 +59,8 @@ PARTS = {
 }
 #: Only run when they are asked for: they take long, or need the profiler.
 ASKED_FOR = ("exactness", "profile")
+#: What ``--quick`` runs, within a minute.
+QUICK_PARTS = ("throughput", "latency", "memory", "recovery")
 PACKAGES = ("nextclick", "faust-streaming", "aiokafka", "rocksdict", "numba", "numpy", "msgspec")
 
 
@@ -69,8 +71,8 @@ def read_options(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parts = [part for part in PARTS if part not in ASKED_FOR]
-    parser.add_argument("--quick", action="store_true", help="two minutes: less of everything")
+    few = f"under a minute: a bit of {', '.join(QUICK_PARTS)}"
+    parser.add_argument("--quick", action="store_true", help=few)
     parser.add_argument(
         "--only",
         help=f"parts, apart by commas: {','.join(PARTS)}; default all but {' and '.join(ASKED_FOR)}",
@@ -80,23 +82,25 @@ def read_options(arguments=None):
     parser.add_argument("--markdown", type=Path, help="where the tables are written, too")
     parser.add_argument("--plot", type=Path, help="where the curve of latency is drawn, as SVG")
     parser.add_argument("--rounds", type=int, help="of throughput, choices and exactness; default 3, quick 1")
-    parser.add_argument("--clicks", type=int, help="of a round; default 200000, quick 4000")
+    parser.add_argument("--clicks", type=int, help="of a round; default 200000, quick 60000")
     parser.add_argument("--peer-clicks", type=int, help="of plain Faust; default 40000, quick 2000")
-    parser.add_argument("--fast-clicks", type=int, help="of quix and bare; default 1000000, quick 4000")
-    parser.add_argument("--learnt", type=int, help="sessions learnt beforehand; default all, quick 5000")
+    parser.add_argument("--fast-clicks", type=int, help="of quix and bare; default 1000000, quick 100000")
+    parser.add_argument("--learnt", type=int, help="sessions learnt beforehand; default all, quick 20000")
     parser.add_argument("--plans", default=",".join(exactness.PLANS), help="of exactness, apart by commas")
     parser.add_argument("--partitions", type=int, default=4, help="of the input topic")
-    parser.add_argument("--presets", default="vstan,blend", help="of the worker, apart by commas")
+    parser.add_argument("--presets", help="of the worker, apart by commas; default vstan,blend, quick vstan")
     parser.add_argument("--peers", default=",".join(PEERS), help="apart by commas; may be empty")
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="has requirements/peers.lock")
     parser.add_argument("--data", type=Path, default=datasets.data_folder(), help="folder of the real data")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 3)
-    options.clicks = options.clicks or (4000 if options.quick else 200_000)
+    options.clicks = options.clicks or (60_000 if options.quick else 200_000)
     options.peer_clicks = min(options.clicks, options.peer_clicks or (2000 if options.quick else 40_000))
-    options.fast_clicks = options.fast_clicks or (4000 if options.quick else 1_000_000)
-    options.learnt = options.learnt or (5000 if options.quick else None)
-    options.presets = _names(parser, options.presets, PRESETS)
+    options.fast_clicks = options.fast_clicks or (100_000 if options.quick else 1_000_000)
+    options.learnt = options.learnt or (20_000 if options.quick else None)
+    presets = options.presets or ("vstan" if options.quick else "vstan,blend")
+    options.presets = _names(parser, presets, PRESETS)
+    parts = QUICK_PARTS if options.quick else [part for part in PARTS if part not in ASKED_FOR]
     options.plans = _names(parser, options.plans, exactness.PLANS)
     options.peers = _names(parser, options.peers, PEERS)
     options.only = ["profile"] if options.profile else _names(parser, options.only or ",".join(parts), PARTS)

@@ -33,6 +33,7 @@ PERCENTILES: Final = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p99_9_ms"
 #: clicks wait so long. Each lasts so many seconds, or until so many clicks are sent.
 CURVE: Final = (100, 250, 500, 1000, 2000, 4000, 6000, 8000, 12_000, 16_000, 24_000, 32_000)
 CURVE_S, QUICK_CURVE_S = 10.0, 2.0
+QUICK_CURVE: Final = CURVE[2:5]
 MOST_OF_A_STEP: Final = 80_000
 SATURATED_MS: Final = 500.0
 
@@ -201,7 +202,8 @@ def run_latency(place, options):
     measured_s, warm_s = (3, 2) if options.quick else (60, 30)
     contests = [Contender("nextclick", "nextclick", options.presets[0])]
     # Plain Faust does not keep up with the load.
-    contests += [Contender(peer, peer) for peer in options.peers if peer != "faust_plain"]
+    peers = () if options.quick else options.peers
+    contests += [Contender(peer, peer) for peer in peers if peer != "faust_plain"]
     found = {}
     for contender in contests:
         ours = contender.preset is not None
@@ -239,7 +241,7 @@ def _curve(stream, options):
 
 def _curve_steps(options):
     if options.quick:
-        return [(a_second, QUICK_CURVE_S) for a_second in CURVE[2:5]]
+        return [(a_second, QUICK_CURVE_S) for a_second in QUICK_CURVE if options.plot]
     return [(a_second, min(CURVE_S, MOST_OF_A_STEP / a_second)) for a_second in CURVE]
 
 

@@ -35,24 +35,34 @@ AROUND: Final = 20
 
 def run_recovery(place, options):
     """Seconds without answers by size of state and by what happened, and of a start by the index."""
-    sizes = QUICK_SIZES if options.quick else SIZES
-    timeouts_s = (6.0,) if options.quick else (10.0, 6.0)
+    if options.quick:
+        return {"recovery": {"state": [_killed_once(place, size) for size in QUICK_SIZES]}}
     return {
         "recovery": {
-            "state": [_recovery(place, size) for size in sizes],
+            "state": [_recovery(place, size) for size in SIZES],
             "index": [_index(place, every_s) for every_s in (600.0, 0.0)],
-            "takeover": [_takeover(place, timeout_s) for timeout_s in timeouts_s],
+            "takeover": [_takeover(place, timeout_s) for timeout_s in (10.0, 6.0)],
         }
     }
 
 
+def _killed_once(place, visitors):
+    with with_state(place, f"recovery-{visitors}", visitors) as (settings, worker, _):
+        found = {"visitors": visitors, **_killed(settings, worker)}
+    say(f"  {found}")
+    return found
+
+
+def _killed(settings, worker):
+    with _answers_again(settings, worker) as waited:
+        worker.kill()
+        worker.start()
+    return {"kill_s": waited[0], "kill_recovery_s": _recovered(worker)}
+
+
 def _recovery(place, visitors):
     with with_state(place, f"recovery-{visitors}", visitors) as (settings, worker, _):
-        found = {"visitors": visitors}
-        with _answers_again(settings, worker) as waited:
-            worker.kill()
-            worker.start()
-        found["kill_s"], found["kill_recovery_s"] = waited[0], _recovered(worker)
+        found = {"visitors": visitors, **_killed(settings, worker)}
         with _answers_again(settings, worker) as waited:
             worker.kill()
             shutil.rmtree(worker.data_dir)

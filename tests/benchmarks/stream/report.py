@@ -7,11 +7,18 @@ from tests.benchmarks.stream.latency import GOAL_MS
 
 #: Columns and the figures in them.
 PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p99_9_ms", "most": "max_ms"}
+#: Figures of a recovery that the quick form leaves out.
+_NOT_QUICK = (
+    "kill_without_data_s",
+    "kill_without_data_recovery_s",
+    "clean_restart_s",
+    "clean_restart_replayed",
+)
 CORES = {"worker, cores": "worker_cores", "broker": "broker_cores", "others": "others_cores"}
 
 
 def text_of(result):
-    """All tables of a result; a part that was not run has none."""
+    """All tables of a result; what was not run has none."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     before, after = result["load_average"]
     load = result["load"]
@@ -34,8 +41,8 @@ def text_of(result):
         ("Recovery, seconds", "recovery", _recovery),
         ("Where a worker's time goes", "profile", _profile),
     ):
-        if part in result:
-            lines += ["", f"### {title}", "", *write(result)]
+        if written := write(result) if part in result else []:
+            lines += ["", f"### {title}", "", *written]
     return "\n".join(lines) + "\n"
 
 
@@ -148,7 +155,7 @@ def _curve(result):
         for step in result["latency"]["curve"]
     ]
     header = ("offered a second", "sent", *PERCENTILES, "p50, send to read", "p99, send to read", *CORES)
-    return table(header, rows)
+    return table(header, rows) if rows else []
 
 
 def _percentiles(taken):
@@ -254,28 +261,26 @@ def _recovery(result):
             f"{one['visitors']:,}",
             one["kill_s"],
             one["kill_recovery_s"],
-            one["kill_without_data_s"],
-            one["kill_without_data_recovery_s"],
-            one["clean_restart_s"],
-            one["clean_restart_replayed"],
+            *(one.get(name, "") for name in _NOT_QUICK),
         )
         for one in recovery["state"]
     ]
     header = ("visitors", "kill -9, start", "of it restoring", "the same without its data", "of it restoring")
     index = [
         (f"{one['sessions']:,}", "yes" if one["snapshot"] else "no", one["start_s"])
-        for one in recovery["index"]
+        for one in recovery.get("index", ())
     ]
     takeover = [
-        (f"{one['session_timeout_s']:.0f}", one["takeover_s"], one["join_s"]) for one in recovery["takeover"]
+        (f"{one['session_timeout_s']:.0f}", one["takeover_s"], one["join_s"])
+        for one in recovery.get("takeover", ())
     ]
-    return [
-        *table((*header, "clean restart until ready", "clicks it answered again"), state),
-        "",
-        *table(("sessions in the index", "snapshot", "start until every partition is answered"), index),
-        "",
-        *table(("session_timeout_s", "pause when one of two is killed", "pause when one joins"), takeover),
-    ]
+    lines = table((*header, "clean restart until ready", "clicks it answered again"), state)
+    for header, rows in (
+        (("sessions in the index", "snapshot", "start until every partition is answered"), index),
+        (("session_timeout_s", "pause when one of two is killed", "pause when one joins"), takeover),
+    ):
+        lines += ["", *table(header, rows)] if rows else []
+    return lines
 
 
 def _profile(result):
