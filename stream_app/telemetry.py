@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import accumulate
 from typing import Any, Final, get_args
 from wsgiref.types import WSGIApplication
@@ -53,14 +51,12 @@ class Histogram(Collector):
         self._sum = 0.0
         self._lock = threading.Lock()  # /metrics is answered in a thread of its own
 
-    def observe(self, values: Iterable[float]) -> None:
-        """Count values."""
-        values = list(values)
-        counts = Tally(map(partial(bisect_left, self._bounds), values))
+    def observe(self, values: Iterable[tuple[float, int]]) -> None:
+        """Count values, each with how often it came."""
         with self._lock:
-            self._sum += sum(values)
-            for bucket, count in counts.items():
-                self._counts[bucket] += count
+            for value, count in values:
+                self._sum += value * count
+                self._counts[bisect_left(self._bounds, value)] += count
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
         """The metric without its values."""

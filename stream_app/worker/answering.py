@@ -59,7 +59,7 @@ class Answering:
             answers.append(OutRecord(query.visitor.encode(), value))
         if judged := [one for one in judgements if one]:
             self._count(judged)
-        self._telemetry.scoring.observe([scored.seconds / len(queries)] * len(queries))
+        self._telemetry.scoring.observe([(scored.seconds / len(queries), len(queries))])
         for source, count in scored.sources.items():
             self._telemetry.items.labels(source).inc(count)
         return answers

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -261,7 +263,7 @@ class PartitionProcessor:
         swept = self._sweep_if_due(result)
         written = await self._write(result, swept, run)
         if written:
-            tools.telemetry.run_clicks.observe([len(records)])
+            tools.telemetry.run_clicks.observe([(len(records), 1)])
         return written
 
     async def _let_time_pass(self, run: Run) -> None:
@@ -388,4 +390,7 @@ class PartitionProcessor:
 
     def _observe_latency(self, queries: Iterable[Query]) -> None:
         now_s = time.time()
-        self._tools.telemetry.latency.observe(max(0.0, now_s - query.append_ms / 1000) for query in queries)
+        appended = Counter(map(attrgetter("append_ms"), queries))  # many at the same moment
+        self._tools.telemetry.latency.observe(
+            (max(0.0, now_s - append_ms / 1000), count) for append_ms, count in appended.items()
+        )

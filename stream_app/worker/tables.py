@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 #: at. Each value is written as the oldest version that can say it, so that one can go back.
 #: 1: the state of a visitor with an open session, and of a partition. 2: of a visitor that was forgotten.
 STATE_VERSIONS: Final = (1, 2)
+_VERSION_BYTES: Final = tuple(bytes((version,)) for version in STATE_VERSIONS)
 
 _PARTITION_KEY: Final = b"p"
 _VISITOR_PREFIX: Final = b"v"
@@ -64,7 +65,7 @@ Change = tuple[bytes, bytes | None]
 def encode_state(state: VisitorState | PartitionState) -> bytes:
     """A state as the table's value."""
     forgotten = isinstance(state, VisitorState) and state.session is None
-    return bytes((STATE_VERSIONS[forgotten],)) + _encoder.encode(state)
+    return _VERSION_BYTES[forgotten] + _encoder.encode(state)
 
 
 def decode_visitor(value: bytes) -> VisitorState:
@@ -356,7 +357,7 @@ def _decode(decoder: msgspec.msgpack.Decoder[State], value: bytes) -> State:
             "new group_id and an empty data_dir"
         )
     try:
-        return decoder.decode(memoryview(value)[1:])
+        return decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise StateError(
             f"the visitor table holds a damaged value ({error}); delete data_dir to restore it"

@@ -201,6 +201,7 @@ class RunConsumer(PlainConsumer):
         self._runs = ReadRuns()
         self._positions = Positions()
         self._read_offset = _ReadOffsets(self.in_runs)
+        self._most_unfinished = UNFINISHED_RUNS * self.app.conf.broker_max_poll_records
 
     def handed(self, messages: Iterable[Message]) -> Iterator[Handed]:
         """Each message is a run; one that a seek has thrown away, or one before it, is left out."""
@@ -247,8 +248,7 @@ class RunConsumer(PlainConsumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 -- Faust's
         active = active_partitions or set()
-        bound = UNFINISHED_RUNS * self.app.conf.broker_max_poll_records
-        full = {tp for tp in active if self._runs.unfinished(tp) >= bound}
+        full = {tp for tp in active if self._runs.unfinished(tp) >= self._most_unfinished}
         if not full:
             return await super()._getmany(active_partitions, timeout)
         if room := active - full:
