@@ -51,6 +51,7 @@ from core.kernel_codes import (
     R_RULE_SUPPORT,
     R_RULES,
     R_SCORE_DECAY,
+    R_TREND,
     REAL_PARAMETERS,
 )
 from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
@@ -117,6 +118,7 @@ def parameter_arrays(parameters: ScoringParameters) -> tuple[Int64s, Floats]:
         R_FURTHER: p.further_share,
         R_LENGTH_POWER: p.length_power,
         R_DAMPING: p.popularity_damping,
+        R_TREND: p.trend_power,
         R_POWER: p.similarity_power,
     }.items():
         reals[place] = real

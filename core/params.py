@@ -14,8 +14,11 @@ The **score** of an item is the sum, over the neighbours that hold it, of simila
 ``score_weight`` of the newest shared item times ``exp(-distance / distance_decay)``, where distance is in
 clicks from that shared item within the neighbour; times ``before_weight`` when the item stands before the
 shared one. An item that a neighbour holds several times counts once, where it stands last, unless
-``repeats``. Then it is multiplied by ``idf_base + idf_score * idf`` and by the number of sessions that hold
-it to the power of minus ``popularity_damping``.
+``repeats``. Then it is multiplied by ``idf_base + idf_score * idf``, by the number of sessions that hold
+it to the power of minus ``popularity_damping``, and by its trend to the power ``trend_power``. The trend is
+``late / ((age + 1) * sessions)``: of the sessions that hold the item, ``late`` are the newest tenth, two at
+least, and ``age`` is the seconds since the oldest of those ended; so it says how often the item is clicked
+of late, beside how often it was clicked at all.
 
 With a ``popularity_prior`` of a, the 200 most popular items get a times the average neighbour's similarity
 times the share of the recent sessions that hold them: as if that many neighbours were drawn from everybody.
@@ -111,6 +114,7 @@ _RANGES: Final = {
     "idf_base": (0.0, 1000.0),
     "idf_score": (0.0, 1000.0),
     "popularity_damping": (0.0, 2.0),
+    "trend_power": (0.0, 2.0),
     "popularity_prior": (0.0, 1e6),
     "neighbour_share": (0.0, 1000.0),
     "rule_share": (0.0, 1000.0),
@@ -169,6 +173,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         idf_base: see the module; 1 but for methods that multiply by the bare idf.
         idf_score: how much a rare item's score is raised: times idf_base + idf_score * idf.
         popularity_damping: power of the item's sessions that its score is divided by; 0 switches it off.
+        trend_power: how much an item is raised that is clicked more of late than it was; 0 switches it off.
         popularity_prior: how many average neighbours plain popularity weighs; 0 switches it off.
         neighbour_share: weight of the neighbours in the blend; 0: none are looked for.
         rule_share: weight of the rules in the blend; 0: they only fill short answers.
@@ -221,6 +226,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     idf_base: float = 1.0
     idf_score: float = 0.0
     popularity_damping: float = 0.0
+    trend_power: float = 0.0
     popularity_prior: float = 0.0
     neighbour_share: float = 1.0
     rule_share: float = 0.0

@@ -60,6 +60,14 @@ def slot_at(arena: Packed, place: int) -> int:
 
 
 @inner_kernel
+def nth_newest_session(index: IndexArrays, item: int, n: int) -> int:
+    """Slot of the n-th newest session that holds the item, from 1; so many must."""
+    start, size, at, _ = newest_posting(index, item)
+    at -= n - 1
+    return slot_at(index.arena, start + (at if at >= 0 else at + size))
+
+
+@inner_kernel
 def newest_session(index: IndexArrays, item: int) -> int:
     """Slot of the newest session that holds the item; at least one must."""
     start, _, at, _ = newest_posting(index, item)

@@ -31,6 +31,7 @@ from core.kernel_codes import (
     R_IDF_SCORE,
     R_NEIGHBOURS,
     R_PRIOR,
+    R_TREND,
     REASON_ITEMS,
     RULES,
     SESSION,
@@ -41,6 +42,7 @@ from core.ranking_kernels import take_best
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Int16s, Scratch
 from core.session_kernels import held_sessions
+from core.trend_kernels import trend
 from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
@@ -126,7 +128,7 @@ def score_run(
             kept = find_neighbours(index, scratch, ints, reals, tables, session_weight, n, times[query])
             find_items(index, scratch, kept)
             touched, mass = score_neighbours(index, scratch, ints, reals, tables, kept)
-            _weigh_items(index, scratch, ints, reals, tables, touched)
+            _weigh_items(index, scratch, ints, reals, tables, touched, times[query])
             if reals[R_PRIOR] > 0.0 and kept > 0:
                 each = reals[R_PRIOR] * (mass / kept) / popular_mass
                 touched = add_popular(scratch, popular, popular_score, each, touched)
@@ -214,7 +216,13 @@ def _bar(scratch: Scratch, items: Int32s, begin: int, end: int, exclude: int, va
 
 @inner_kernel
 def _weigh_items(
-    index: IndexArrays, scratch: Scratch, ints: Int64s, reals: Floats, tables: Tables, touched: int
+    index: IndexArrays,
+    scratch: Scratch,
+    ints: Int64s,
+    reals: Floats,
+    tables: Tables,
+    touched: int,
+    time: float,
 ) -> None:
     """Multiply the neighbours' scores by what depends on how rare an item is."""
     by_idf = reals[R_IDF_SCORE] > 0.0 or reals[R_IDF_BASE] != 1.0
@@ -233,6 +241,8 @@ def _weigh_items(
                 score *= damping[count]
             else:
                 score *= float(count) ** -reals[R_DAMPING]
+        if reals[R_TREND] > 0.0:
+            score *= trend(index, item, time) ** reals[R_TREND]
         scores[item] = max(score, LEAST_SCORE)
 
 

@@ -118,6 +118,7 @@ SPACE: Final[dict[str, Choice | Range]] = {
     "before_weight": Range(0.0, 1.0),
     "idf_score": Range(0.05, 20, log=True, off=0.0),
     "popularity_damping": Range(0.02, 0.6, off=0.0),
+    "trend_power": Range(0.02, 1.0, off=0.0),
     "popularity_prior": Range(0.1, 200, log=True, off=0.0),
     "rule_share": Range(0.02, 1.5, log=True, off=0.0),
     "further_share": Range(0.02, 1.5, log=True, off=0.0),

@@ -61,6 +61,7 @@ made = st.builds(
     idf_base=st.sampled_from([0.5, 1.0]),
     idf_score=st.sampled_from([0.0, 1.0, 5.0]),
     popularity_damping=st.sampled_from([0.0, 0.1]),
+    trend_power=st.sampled_from([0.0, 0.3]),
     popularity_prior=st.sampled_from([0.0, 0.5, 10.0]),
     neighbour_share=st.sampled_from([1.0, 0.7]),
     rule_share=shares,

@@ -48,7 +48,7 @@ class SlowScorer:
         neighbours, scores, seeds = [], {}, {}
         if p.neighbour_share > 0:
             neighbours = self.neighbours(distance, len(recent), time_s)
-            scores = self.neighbour_scores(neighbours, distance, barred)
+            scores = self.neighbour_scores(neighbours, distance, barred, time_s)
         if p.blends:
             scores, seeds = self.blend(scores, distance, recent, barred)
         held = [set(self.sessions[number][0]) for number, _ in neighbours]
@@ -71,6 +71,13 @@ class SlowScorer:
         """Inverse document frequency of a held item."""
         count = self.clicks[item] if self.p.idf_of == "clicks" else len(self.holding[item])
         return max(0.0, math.log(len(self.sessions)) - math.log(count))
+
+    def trend(self, item, time_s):
+        """Sessions a second that held the item of late, by all that hold it."""
+        holding = self.holding[item]
+        late = max(min(len(holding), 2), len(holding) // 10)
+        age_s = time_s - int(self.sessions[holding[-late]][1])
+        return late / (len(holding) * (max(age_s, 0.0) + 1.0))
 
     def ranked(self, scores, taken):
         """The items that are not taken, best first."""
@@ -118,7 +125,7 @@ class SlowScorer:
         kept = [n for n in similarity if n in set(best)]
         return [(n, similarity[n] ** p.similarity_power) for n in kept]
 
-    def neighbour_scores(self, neighbours, distance, barred):
+    def neighbour_scores(self, neighbours, distance, barred, time_s):
         """What the neighbours say of the items."""
         p = self.p
         places = {item: place for place, item in enumerate(distance)}
@@ -147,6 +154,8 @@ class SlowScorer:
                 weighed *= p.idf_base + p.idf_score * self.idf(item)
             if p.popularity_damping > 0:
                 weighed *= len(self.holding[item]) ** -p.popularity_damping
+            if p.trend_power > 0:
+                weighed *= self.trend(item, time_s) ** p.trend_power
             scores[item] = max(weighed, 1e-300)
         if p.popularity_prior > 0 and neighbours:
             everywhere = slow_popular([(("all", *items), end) for items, end in self.sessions], p, 1)
