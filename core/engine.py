@@ -56,6 +56,7 @@ from core.kernel_codes import (
 )
 from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
 from core.scratch import TABLE, Scratch
+from core.trend_kernels import age_weights, count_weights
 from core.weight_kernels import Tables, step_weight
 
 
@@ -139,6 +140,8 @@ def weight_tables(parameters: ScoringParameters) -> Tables:
         pair=_table(lambda clicks: p.rule_mix * max(clicks, 1) ** -p.rule_length_power, on=True),
         recency=_recency(p.recency_s),
         log=_table(lambda count: math.log(max(count, 1)), on=True),
+        trend_count=count_weights(p.trend_power, TABLE),
+        trend_age=age_weights(p.trend_power),
     )
 
 

@@ -17,8 +17,8 @@ shared one. An item that a neighbour holds several times counts once, where it s
 ``repeats``. Then it is multiplied by ``idf_base + idf_score * idf``, by the number of sessions that hold
 it to the power of minus ``popularity_damping``, and by its trend to the power ``trend_power``. The trend is
 ``late / ((age + 1) * sessions)``: of the sessions that hold the item, ``late`` are the newest tenth, two at
-least, and ``age`` is the seconds since the oldest of those ended; so it says how often the item is clicked
-of late, beside how often it was clicked at all.
+least, and ``age`` is the seconds since the oldest of those ended (``age + 1`` by its first seven bits); so it
+says how often the item is clicked of late, beside how often it was clicked at all.
 
 With a ``popularity_prior`` of a, the 200 most popular items get a times the average neighbour's similarity
 times the share of the recent sessions that hold them: as if that many neighbours were drawn from everybody.

@@ -42,7 +42,7 @@ from core.ranking_kernels import take_best
 from core.rules_kernels import add_rules, followers
 from core.scratch import BARRED, Int16s, Scratch
 from core.session_kernels import held_sessions
-from core.trend_kernels import trend
+from core.trend_kernels import trend_weight
 from core.weight_kernels import Tables, idf
 
 #: Items whose rules are followed where an answer is short.
@@ -224,7 +224,8 @@ def _weigh_items(
     touched: int,
     time: float,
 ) -> None:
-    """Multiply the neighbours' scores by what depends on how rare an item is."""
+    """Multiply the neighbours' scores by what depends on how rare an item is, and on how it fares of late."""
+    now_s = np.int64(max(time, 0.0))
     by_idf = reals[R_IDF_SCORE] > 0.0 or reals[R_IDF_BASE] != 1.0
     log_held, log, damping = math.log(max(held_sessions(index), 1)), tables.log, tables.damping
     counts = index.item_clicks if ints[P_IDF_CLICKS] else index.posting_count
@@ -242,7 +243,7 @@ def _weigh_items(
             else:
                 score *= float(count) ** -reals[R_DAMPING]
         if reals[R_TREND] > 0.0:
-            score *= trend(index, item, time) ** reals[R_TREND]
+            score *= trend_weight(index, tables.trend_count, tables.trend_age, reals[R_TREND], item, now_s)
         scores[item] = max(score, LEAST_SCORE)
 
 

@@ -20,6 +20,8 @@ class Tables(NamedTuple):
     pair: Floats  # rule_mix * clicks^-rule_length_power
     recency: Floats  # exp(-s / recency_s) of s = 0 … 4095, then of s = 0, 4096, …; empty: no decay
     log: Floats  # ln(count); the first is not used
+    trend_count: Floats  # see core.trend_kernels.count_weights
+    trend_age: Floats  # see core.trend_kernels.age_weights
 
 
 @inner_kernel

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from core.index import SessionIndex
@@ -229,3 +230,30 @@ def test_a_long_list_of_popular_items_is_ranked_as_a_short_one():
     for size in (100, 2048, 2049, 3000):
         items, weights = Scorer(index, parameters).popular(size)
         assert [(index.names[i], w) for i, w in zip(items, weights, strict=True)] == expected[:size]
+
+
+@pytest.mark.parametrize(
+    ("held", "late_age_s", "query_s", "expected"),
+    [
+        # sessions that hold the item, age of the oldest of those of late, time of the query, trend
+        (1, 0, 0.0, 1 / 1),
+        (1, 99, 1000.0, 1 / (100 * 1)),
+        (2, 126, 1000.0, 2 / (127 * 2)),
+        (19, 128, 1000.0, 2 / (128 * 19)),  # 129 seconds by its first seven bits
+        (20, 999, 1000.0, 2 / (1000 * 20)),
+        (30, 62, 1000.0, 3 / (63 * 30)),
+        (5000, 254, 1000.0, 500 / (254 * 5000)),  # more than the table has; 255 seconds
+        (2, 50, 10.0, 2 / (1 * 2)),  # asked before they ended
+        (2, 0, 1e15, 2 / ((127 << 26) * 2)),  # 272 years at most
+    ],
+)
+def test_a_trend_is_what_it_says(held, late_age_s, query_s, expected):
+    """The newest tenth of an item's sessions, two at least, by the age of the oldest and by all of them."""
+    late, ended = max(min(held, 2), held // 10), max(0, int(min(query_s, 1000.0)) - late_age_s)
+    if query_s < late_age_s:
+        ended = late_age_s
+    sessions = [(("x", "a"), 0)] * (held - late) + [(("x", "a"), ended)] * late
+    plain = ScoringParameters(name="any", neighbours=1, sessions_per_item=1, recommendations=1)
+    without = scores(sessions, ("x",), plain, query_s)
+    found = scores(sessions, ("x",), msgspec.structs.replace(plain, trend_power=0.5), query_s)
+    assert found["a"] / without["a"] == pytest.approx(expected**0.5, rel=1e-12)

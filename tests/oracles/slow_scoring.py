@@ -72,12 +72,14 @@ class SlowScorer:
         count = self.clicks[item] if self.p.idf_of == "clicks" else len(self.holding[item])
         return max(0.0, math.log(len(self.sessions)) - math.log(count))
 
-    def trend(self, item, time_s):
-        """Sessions a second that held the item of late, by all that hold it."""
-        holding = self.holding[item]
+    def trend_weight(self, item, time_s):
+        """The trend of an item to its power, the age rounded down to seven bits."""
+        holding, power = self.holding[item], self.p.trend_power
         late = max(min(len(holding), 2), len(holding) // 10)
-        age_s = time_s - int(self.sessions[holding[-late]][1])
-        return late / (len(holding) * (max(age_s, 0.0) + 1.0))
+        age_s = max(0, int(max(time_s, 0)) - int(self.sessions[holding[-late]][1])) + 1
+        age_s = min(age_s, (1 << 33) - 1)
+        lower = max(0, age_s.bit_length() - 7)
+        return (age_s >> lower << lower) ** -power * (late / len(holding)) ** power
 
     def ranked(self, scores, taken):
         """The items that are not taken, best first."""
@@ -155,7 +157,7 @@ class SlowScorer:
             if p.popularity_damping > 0:
                 weighed *= len(self.holding[item]) ** -p.popularity_damping
             if p.trend_power > 0:
-                weighed *= self.trend(item, time_s) ** p.trend_power
+                weighed *= self.trend_weight(item, time_s)
             scores[item] = max(weighed, 1e-300)
         if p.popularity_prior > 0 and neighbours:
             everywhere = slow_popular([(("all", *items), end) for items, end in self.sessions], p, 1)
