@@ -32,6 +32,17 @@ MANY_AT_START: Final = 50_000
 #: by itself takes nearly as long as to take in thirty, and each time the scorers are waited for.
 REST_S: Final = 0.1
 
+#: Sessions in the index from which on the feed rests as long.
+REST_FROM: Final = 10_000
+
+
+def rest_s(sessions: int) -> float:
+    """How long the feed rests between two takings in, seconds: the fewer sessions there are, the less.
+
+    Each session tells the more, the fewer the index has; a new one's first answers would be empty for longer.
+    """
+    return REST_S * min(1.0, sessions / REST_FROM)
+
 
 class IndexFeed:
     """Reads the one-partition sessions topic into an index.
@@ -154,7 +165,7 @@ class IndexFeed:
             if self._snapshots.is_due(self.offset):
                 await in_thread(self._save)
             if self.caught_up and 0 < len(records) < MOST_AT_ONCE:
-                await asyncio.sleep(REST_S)
+                await asyncio.sleep(rest_s(self.index.sessions))
 
     def _save(self) -> None:
         self._snapshots.save(self.index, self.offset, self._mark)

@@ -33,7 +33,7 @@ MAX_SPEED: Final = math.inf
 #: Clicks a second that an eye can follow.
 DEFAULT_SPEED: Final = 300.0
 #: Clicks that may be sent and not yet answered; sending waits at this bound.
-MOST_UNANSWERED: Final = 4_000
+MOST_UNANSWERED: Final = 500
 #: Seconds without an answer, while some are due, after which the demo gives up.
 ANSWER_S: Final = 30.0
 
