@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -90,6 +91,27 @@ def paired_differences(ours: Floats, theirs: Floats, counts: Int64s, seed: int =
         low, high = (None, None) if margin is None else (value - margin, value + margin)
         found.append(Difference(value, low, high, p))
     return found
+
+
+def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -> Estimate:
+    """The mean of what each query gained, and its interval, the wider the more tries there were.
+
+    The best of many tries is better than it was on the same queries by chance alone. Bonferroni's correction
+    asks of it what one try would have to be surer of by as much; the interval is widened as the normal
+    distribution has it.
+
+    Args:
+        gains: (Q,) of each query, in what it was worth.
+        sessions: (Q,) number of the session that each query is of.
+        tries: that this one is the best of; from 1.
+    """
+    _, session_of = np.unique(np.array(sessions, np.int64), return_inverse=True)
+    sums = np.bincount(session_of, np.array(gains, np.float64))
+    value, margin = _ratio(sums, np.bincount(session_of))
+    if margin is None:
+        return Estimate(value, None, None)
+    margin *= NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / tries) / _Z
+    return Estimate(value, value - margin, value + margin)
 
 
 def student_quantile(freedom: int) -> float:

@@ -32,7 +32,7 @@ from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
 from stream_app.terminal.tune_progress import TuneProgress
 from stream_app.tune.figures import Objective
-from stream_app.tune.report import NAME, Source, as_json, as_toml, figures_of, refuse_to_overwrite
+from stream_app.tune.report import NAME, Source, as_json, as_toml, figures_of, refuse_to_overwrite, verdict
 from stream_app.tune.stopping import stop_on_signals
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ The search begins with the presets, goes on for --trials or --minutes, whichever
 trials that are worse than the median on a part of the queries. Each better trial is written to --output at \
 once; Ctrl-C or SIGTERM ends the search and keeps the best. The same data, seed and --trials with one job \
 find the same, byte for byte.
+
+The best of many trials is better than the start by chance alone where few queries are asked. So the best is \
+written only if it is better by more than that, else the start (--best-anyway: the best). A larger \
+--validation or --max-queries asks more.
 
 Tune with the --exclude that is to be served: the worker's own default is current.
 
@@ -90,6 +94,9 @@ def tune(
         str, typer.Option(help="the newest sessions: a share such as 10%, or a time such as 1d or 12h")
     ] = "10%",
     max_queries: Annotated[int, typer.Option(help="queries at most, drawn by the seed", min=1)] = 20_000,
+    best_anyway: Annotated[
+        bool, typer.Option("--best-anyway", help="write the best trial even if chance may have made it so")
+    ] = False,
     jobs: Annotated[int, typer.Option(help="trials at a time; with more than 1 results vary", min=1)] = 1,
     session: SessionColumn = None,
     visitor: VisitorColumn = None,
@@ -144,25 +151,26 @@ def tune(
         def after(search: Search) -> None:
             nonlocal written
             progress.update(search)
-            if search.best is not None and search.best is not written:
-                written = search.best
+            found = search.best if best_anyway else search.chosen
+            if found is not None and found is not written:
+                written = found
                 write_atomically(output, as_toml(search, written, source))
 
         with stop_on_signals(minutes) as stop:
             search.run(stop, after)
-    best = search.best
-    if best is None:
+    chosen = search.best if best_anyway else search.chosen
+    if chosen is None:
         raise TuneError(
             f"the search was stopped ({stop.reason}) before its first trial was finished, so nothing is "
             "written; give it more time, or fewer queries by --max-queries"
         )
-    write_atomically(output, as_toml(search, best, source))
-    report = as_json(search, best, source, output)
+    write_atomically(output, as_toml(search, chosen, source))
+    report = as_json(search, chosen, source, output)
     report |= {"stopped": stop.reason or None, "seconds": round(clock.monotonic() - began, 3)}
     if json_:
         typer.echo(json.dumps(report))
     else:
-        _print(search, best, source, output, stopped=stop.reason)
+        _print(search, chosen, source, output, stopped=stop.reason)
 
 
 def _read(train: Path, options: ReadOptions, progress: TuneProgress) -> list[ClosedSession]:
@@ -194,7 +202,8 @@ def _command(train: Path, *, cut: str, search: Search, preset: str, seed: int, m
     return ["nextclick", "tune", train.name, *flat]
 
 
-def _print(search: Search, best: Found, source: Source, output: Path, *, stopped: str) -> None:
+def _print(search: Search, chosen: Found, source: Source, output: Path, *, stopped: str) -> None:
+    best = search.best or chosen
     rows = [(source.preset, search.started), (f"trial {best.trial}", best)]
     names = [name.replace("_", "@").upper() for name in figures_of(best)]
     print_table(
@@ -203,7 +212,9 @@ def _print(search: Search, best: Found, source: Source, output: Path, *, stopped
     )
     early = {"": "", "signal": "; stopped by a signal", "time": "; the time is over"}[stopped]
     typer.echo(f"{search.done} trials, {search.given_up} given up early{early}")
+    if said := verdict(search, chosen, source.preset):
+        typer.echo(said)
     typer.echo(
-        f"written to {output}; answers call these parameters {named(best.parameters, NAME).name}:\n"
+        f"written to {output}; answers call these parameters {named(chosen.parameters, NAME).name}:\n"
         f"  nextclick worker --params {output}"
     )

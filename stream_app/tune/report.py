@@ -59,13 +59,30 @@ def refuse_to_overwrite(output: Path) -> None:
             )
 
 
-def as_toml(search: Search, best: Found, source: Source) -> str:
-    """The file: what was done and how well it did as comments, and all parameters of the best trial."""
+def verdict(search: Search, chosen: Found, preset: str) -> str:
+    """A sentence: whether the best trial is above the start by more than chance, and so what was chosen.
+
+    Empty where the start is the best, or was not finished.
+    """
+    best, gain = search.best, search.gain
+    if best is None or gain is None or best is search.started:
+        return ""
+    margin = "" if gain.low is None or gain.high is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    above = f"trial {best.trial} is {gain.value:+.4f}{margin} above {preset} in {search.objective}"
+    if search.chosen is best:
+        return f"{above}: more than the best of {search.done} trials would be by chance"
+    of_it = "it is taken all the same" if chosen is best else f"{preset} itself is kept"
+    return f"{above}: the best of {search.done} trials may be that by chance, so {of_it}"
+
+
+def as_toml(search: Search, chosen: Found, source: Source) -> str:
+    """The file: what was done and how well it did as comments, and all parameters of the chosen trial."""
     validation, start = search.validation, search.start
     clicks = sum(len(session.items) for session in source.sessions)
     stopped = (
         "" if search.done >= search.trials else f", stopped before the {search.trials} that were asked for"
     )
+    best = search.best or chosen
     figures = [(source.preset, search.started), (f"found, trial {best.trial}", best)]
     asked = (
         f"learnt from the older {len(validation.older):,} sessions; asked {len(validation.queries):,} of "
@@ -87,14 +104,15 @@ def as_toml(search: Search, best: Found, source: Source) -> str:
             for what, one in figures
             if one is not None
         ),
+        *filter(None, [verdict(search, chosen, source.preset)]),
     ]
-    return scoring_toml(best.parameters, source.preset, NAME, comments)
+    return scoring_toml(chosen.parameters, source.preset, NAME, comments)
 
 
-def as_json(search: Search, best: Found, source: Source, output: Path) -> dict[str, Any]:
-    """The report of ``--json``: plain values."""
+def as_json(search: Search, chosen: Found, source: Source, output: Path) -> dict[str, Any]:
+    """The report of ``--json``: plain values; ``parameters`` are those that were chosen."""
     validation, start = search.validation, search.start
-    parameters = named(best.parameters, NAME)
+    best, gain = search.best or chosen, search.gain
     return {
         "output": str(output),
         "objective": search.objective,
@@ -109,7 +127,9 @@ def as_json(search: Search, best: Found, source: Source, output: Path) -> dict[s
         "possible_queries": validation.possible,
         "start": {"preset": source.preset} | (figures_of(search.started) if search.started else {}),
         "best": {"trial": best.trial} | figures_of(best),
-        "parameters": msgspec.to_builtins(parameters),
+        "gain": None if gain is None else gain._asdict(),
+        "chosen": chosen.trial,
+        "parameters": msgspec.to_builtins(named(chosen.parameters, NAME)),
     }
 
 

@@ -1,8 +1,9 @@
 """The search: optuna's tree-structured Parzen estimator over the table of :mod:`stream_app.tune.space`.
 
-It begins with the presets, gives up trials that are worse than the median of those before them on a part of
-the queries, and knows its best so far at any moment. With one job, the same seed, data and number of trials
-it finds the same.
+It begins with the presets, lets every second trial be a step from one of the best
+(:mod:`stream_app.tune.near`), gives up trials that are worse than the median of those before them on a part
+of the queries, and knows its best so far at any moment. With one job, the same seed, data and number of
+trials it finds the same.
 
 Source: Bergstra et al., "Algorithms for hyper-parameter optimization", NIPS 2011; Golovin et al., "Google
 Vizier: a service for black-box optimization", KDD 2017, section 3.2.2, for giving up by the median.
@@ -14,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
 import msgspec
@@ -21,7 +23,9 @@ import msgspec
 from core.errors import TuneError
 from core.params import ScoringParameters
 from core.presets import PRESETS
-from stream_app.tune.figures import OBJECTIVES, Figures, Objective
+from core.significance import Estimate, mean_gain
+from stream_app.tune.figures import Figures, Objective
+from stream_app.tune.near import near, one_of_the_best
 from stream_app.tune.space import encode, suggest
 from stream_app.tune.validation import Validation
 
@@ -34,6 +38,7 @@ except ImportError:  # an extra
 _FINISHED_FIRST: Final = 5
 
 _PRESET: Final = "preset"
+_NEAR: Final = "near"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,8 @@ class Search:
         self.best: Found | None = None
         self.done = 0
         self.given_up = 0
-        self._value = OBJECTIVES[objective]
-        self._known: dict[ScoringParameters, Figures] = {}
         self._lock = threading.RLock()
+        self._random = Random(seed)  # noqa: S311 -- no secret
         self._study = _new_study(seed, jobs)
         self._presets = {start.name: start}
         for name, preset in PRESETS.items():
@@ -94,6 +98,26 @@ class Search:
             suggestions = encode(parameters, start, validation.span_s)
             self._study.enqueue_trial(suggestions or {}, user_attrs={_PRESET: name})
 
+    @property
+    def gain(self) -> Estimate | None:
+        """By how much the best is above the start, in the objective; None without both.
+
+        Its interval is that of the best of as many trials as were done: see
+        :func:`core.significance.mean_gain`.
+        """
+        with self._lock:
+            best, started, done = self.best, self.started, self.done
+        if best is None or started is None:
+            return None
+        gains = best.figures.above(started.figures, self.objective)
+        return mean_gain(gains, self.validation.session_of, done)
+
+    @property
+    def chosen(self) -> Found | None:
+        """The best where it is above the start by more than chance, else the start; None without one."""
+        gain = self.gain
+        return self.best if gain is None or (gain.low or 0.0) > 0.0 else self.started
+
     def run(self, stop: Callable[[], bool], on_change: Callable[[Search], None]) -> None:
         """Search until there were enough trials or it is stopped.
 
@@ -102,9 +126,12 @@ class Search:
             on_change: told after each trial.
         """
 
-        def after(study: optuna.Study, _trial: optuna.trial.FrozenTrial) -> None:
+        def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             if stop():
                 study.stop()
+            # After the presets and what is drawn anew, not after a step: so they take turns.
+            if trial.number >= len(self._presets) - 1 and _NEAR not in trial.user_attrs:
+                self._step(study)
 
         def trial_of(trial: optuna.Trial) -> float:
             found = self._try(trial, stop)
@@ -119,28 +146,33 @@ class Search:
                     on_change(self)
             if found is None:
                 raise optuna.TrialPruned
-            return self._value(found.figures)
+            return found.figures.mean(self.objective)
 
         if not stop():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._study.optimize(trial_of, n_trials=self.trials, n_jobs=self.jobs, callbacks=[after])
 
+    def _step(self, study: optuna.Study) -> None:
+        """Let the next trial be near one of the best."""
+        finished = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+        stepped_from = sorted((t for t in finished if t.params), key=lambda t: (-(t.value or 0.0), t.number))
+        if stepped_from:
+            with self._lock:
+                best = stepped_from[one_of_the_best(len(stepped_from), self._random)]
+                study.enqueue_trial(near(best.params, self._random), user_attrs={_NEAR: best.number})
+
     def _try(self, trial: optuna.Trial, stop: Callable[[], bool]) -> Found | None:
         """One trial's parameters and figures; None where it is given up or stopped."""
         parameters = self._parameters(trial)
-        known = self._known.get(parameters)
 
         def go_on(rung: int, figures: Figures) -> bool:
-            trial.report(self._value(figures), rung)
+            trial.report(figures.mean(self.objective), rung)
             # What the search began with is what everything is compared with.
             return trial.number == 0 or not trial.should_prune()
 
-        figures = known or self.validation.judge(parameters, go_on, stop)
-        if figures is None:
-            return None
-        self._known[parameters] = figures
-        return Found(trial.number, parameters, figures)
+        figures = self.validation.judge(parameters, go_on, stop)
+        return None if figures is None else Found(trial.number, parameters, figures)
 
     def _parameters(self, trial: optuna.Trial) -> ScoringParameters:
         name = trial.user_attrs.get(_PRESET)
@@ -154,11 +186,8 @@ class Search:
     def _take(self, found: Found) -> None:
         if found.trial == 0:
             self.started = found
-        best = self.best
-        if best is None or (self._value(found.figures), -found.trial) > (
-            self._value(best.figures),
-            -best.trial,
-        ):
+        best, value = self.best, found.figures.mean(self.objective)
+        if best is None or (value, -found.trial) > (best.figures.mean(self.objective), -best.trial):
             self.best = found
 
 

@@ -87,10 +87,14 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, log=self.log) * self._unit(span_s)
 
     def encode(self, name: str, value: float, span_s: float) -> dict[str, Any] | None:
-        """The suggestions that come to this value; None where it is out of the range."""
+        """The suggestions that come to this value, or to the largest where a whole number is larger still.
+
+        Returns:
+            None where it is out of the range otherwise.
+        """
         if self.off is not None and value == self.off:
             return {_switch(name): False}
-        share = value if self.whole else value / self._unit(span_s)
+        share = min(value, int(self.high)) if self.whole else value / self._unit(span_s)
         if not self.low <= share <= self.high:
             return None
         return {name: share} if self.off is None else {_switch(name): True, name: share}
@@ -99,42 +103,55 @@ class Range:
         return span_s if self.of_span else 1.0
 
 
+def _any(*names: str) -> When:
+    """Whether one of these parameters is above 0."""
+    return lambda chosen: any(chosen[name] > 0 for name in names)
+
+
+_NEIGHBOURS: Final = _any("neighbour_share")
+_RULES: Final = _any("rule_share")
+
+
+def _exponential(name: str, of: When | None = None) -> When:
+    """Whether a weight is the one that has a decay, where the weight matters."""
+    return lambda chosen: chosen[name] == "exponential" and (of is None or of(chosen))
+
+
 #: The parameters that are searched, in the order in which they are chosen: ``when`` sees those above it.
 SPACE: Final[dict[str, Choice | Range]] = {
-    "neighbours": Range(20, 5000, log=True, whole=True),
-    "sessions_per_item": Range(100, 20_000, log=True, whole=True),
     "last_clicks": Range(1, 200, log=True, whole=True),
-    "position_weight": Choice(POSITION_WEIGHTS),
-    "position_decay": Range(
-        0.2, 20, log=True, when=lambda chosen: chosen["position_weight"] == "exponential"
-    ),
-    "score_weight": Choice(STEP_WEIGHTS),
-    "score_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["score_weight"] == "exponential"),
-    "length_power": Range(0.05, 1.0, off=0.0),
-    "idf_similarity": Range(0.0, 4.0),
-    "recency_s": Range(0.02, 20.0, log=True, off=0.0, of_span=True),
-    "similarity_power": Range(0.5, 3.0),
-    "distance_decay": Range(0.3, 100, log=True, off=0.0),
-    "before_weight": Range(0.0, 1.0),
-    "idf_score": Range(0.05, 20, log=True, off=0.0),
-    "popularity_damping": Range(0.02, 0.6, off=0.0),
-    "trend_power": Range(0.02, 1.0, off=0.0),
-    "popularity_prior": Range(0.1, 200, log=True, off=0.0),
-    "rule_share": Range(0.02, 1.5, log=True, off=0.0),
-    "further_share": Range(0.02, 1.5, log=True, off=0.0),
-    "further_items": Range(3, 20, whole=True, when=lambda chosen: chosen["further_share"] > 0),
-    "reminder_share": Range(0.005, 1.0, log=True, off=0.0),
-    "reminder_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["reminder_share"] > 0),
-    "rule_clicks": Range(1, 20, log=True, whole=True, when=lambda chosen: chosen["rule_share"] > 0),
-    "rule_click_decay": Range(0.3, 20, log=True, when=lambda chosen: chosen["rule_share"] > 0),
-    "rule_support": Range(0.3, 50, log=True, off=0.0, when=lambda chosen: chosen["rule_share"] > 0),
+    "rule_share": Range(0.02, 20, log=True, off=0.0),
+    "rule_clicks": Range(1, 20, log=True, whole=True, when=_RULES),
+    "rule_click_decay": Range(0.3, 20, log=True, when=_RULES),
+    "rule_support": Range(0.3, 50, log=True, off=0.0, when=_RULES),
+    "rule_linear": Choice((False, True), when=_RULES),
     "rule_mix": Range(0.0, 1.0),
-    "rule_linear": Choice((False, True), when=lambda chosen: chosen["rule_share"] > 0),
-    "rule_length_power": Range(0.0, 1.5, when=lambda chosen: chosen["rule_mix"] > 0),
+    "rule_length_power": Range(0.0, 1.5, when=_any("rule_mix")),
     "rule_weight": Choice(STEP_WEIGHTS),
-    "rule_decay": Range(0.2, 20, log=True, when=lambda chosen: chosen["rule_weight"] == "exponential"),
+    "rule_decay": Range(0.2, 20, log=True, when=_exponential("rule_weight")),
     "rule_steps": Range(1, 20, log=True, whole=True),
     "rule_sessions": Range(50, 5000, log=True, whole=True),
+    "reminder_share": Range(0.005, 1.0, log=True, off=0.0),
+    "reminder_decay": Range(0.3, 20, log=True, when=_any("reminder_share")),
+    "further_share": Range(0.02, 1.5, log=True, off=0.0),
+    "further_items": Range(3, 20, whole=True, when=_any("further_share")),
+    "neighbour_share": Choice((0.0, 1.0), when=_any("rule_share", "reminder_share", "popular_share")),
+    "neighbours": Range(20, 5000, log=True, whole=True, when=_NEIGHBOURS),
+    "sessions_per_item": Range(100, 20_000, log=True, whole=True, when=_NEIGHBOURS),
+    "position_weight": Choice(POSITION_WEIGHTS, when=_NEIGHBOURS),
+    "position_decay": Range(0.2, 20, log=True, when=_exponential("position_weight", _NEIGHBOURS)),
+    "score_weight": Choice(STEP_WEIGHTS, when=_NEIGHBOURS),
+    "score_decay": Range(0.2, 20, log=True, when=_exponential("score_weight", _NEIGHBOURS)),
+    "length_power": Range(0.05, 1.0, off=0.0, when=_NEIGHBOURS),
+    "idf_similarity": Range(0.0, 4.0, when=_NEIGHBOURS),
+    "recency_s": Range(0.02, 20.0, log=True, off=0.0, of_span=True, when=_NEIGHBOURS),
+    "similarity_power": Range(0.5, 3.0, when=_NEIGHBOURS),
+    "distance_decay": Range(0.3, 100, log=True, off=0.0, when=_NEIGHBOURS),
+    "before_weight": Range(0.0, 1.0, when=_NEIGHBOURS),
+    "idf_score": Range(0.05, 20, log=True, off=0.0, when=_NEIGHBOURS),
+    "popularity_damping": Range(0.02, 0.6, off=0.0, when=_NEIGHBOURS),
+    "trend_power": Range(0.02, 1.0, off=0.0, when=_NEIGHBOURS),
+    "popularity_prior": Range(0.1, 200, log=True, off=0.0, when=_NEIGHBOURS),
 }
 
 #: Parameters that are the start's in every trial: what they are called, what is asked for, and what only
@@ -155,8 +172,8 @@ FIXED: Final = frozenset(
     }
 )
 
-#: Parameters that are the start's, but 1 where nothing would score without them.
-NEEDED: Final = frozenset({"idf_base", "neighbour_share"})
+#: A parameter that is the start's, but 1 where neighbours would not score without it.
+NEEDED: Final = "idf_base"
 
 
 def suggest(trial: Trial, start: ScoringParameters, span_s: float) -> ScoringParameters:
@@ -167,14 +184,12 @@ def suggest(trial: Trial, start: ScoringParameters, span_s: float) -> ScoringPar
         start: what the search began with.
         span_s: time that the training data spans, seconds; above 0.
     """
-    chosen = msgspec.structs.asdict(start)
+    chosen = msgspec.structs.asdict(start) | {"neighbour_share": 1.0}  # where nothing else scores
     for name, dimension in SPACE.items():
         if dimension.when is None or dimension.when(chosen):
             chosen[name] = dimension.suggest(trial, name, span_s)
-    if chosen["idf_base"] == chosen["idf_score"] == 0.0:
-        chosen["idf_base"] = 1.0
-    if not any(chosen[share] for share in ("rule_share", "reminder_share", "popular_share")):
-        chosen["neighbour_share"] = 1.0
+    if chosen[NEEDED] == chosen["idf_score"] == 0.0:
+        chosen[NEEDED] = 1.0
     return ScoringParameters(**chosen)
 
 
@@ -185,7 +200,7 @@ def encode(parameters: ScoringParameters, start: ScoringParameters, span_s: floa
 
     Returns:
         None where the search cannot come to them: a value is out of its range, or a parameter that is not
-        searched differs from the start's.
+        searched differs from the start's. A whole number may be larger than its range: all is as much.
     """
     values, begun = msgspec.structs.asdict(parameters), msgspec.structs.asdict(start)
     asked = {"name", "recommendations", "exclude"}
@@ -200,6 +215,18 @@ def encode(parameters: ScoringParameters, start: ScoringParameters, span_s: floa
             return None
         suggestions |= encoded
     return suggestions
+
+
+def switched(switch: str) -> tuple[bool, bool]:
+    """The values of the choice whether a parameter is on.
+
+    Raises:
+        KeyError: there is no such choice.
+    """
+    dimension = SPACE[switch.removesuffix("?")]
+    if not (switch.endswith("?") and isinstance(dimension, Range) and dimension.off is not None):
+        raise KeyError(switch)
+    return False, True
 
 
 def _switch(name: str) -> str:

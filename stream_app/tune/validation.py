@@ -97,6 +97,16 @@ class Validation:
         seed: of the drawing.
         max_queries: queries at most; all where there are fewer.
 
+    Attributes:
+        older: sessions that are learnt from.
+        newer: sessions that are held out.
+        possible: queries that could be asked.
+        queries: what is asked: items so far, and the time in seconds.
+        next_items: what is to be found, one for each query.
+        session_of: number of the session that each query is of.
+        span_s: time that the older sessions span, seconds.
+        index: the older sessions.
+
     Raises:
         TuneError: nothing can be asked.
         EvaluationError: the cut leaves one part empty.
@@ -115,12 +125,14 @@ class Validation:
         drawn = random.Random(seed).sample(range(self.possible), min(max_queries, self.possible))  # noqa: S311 -- no secret
         self.queries: list[tuple[Sequence[str], float]] = []
         self.next_items: list[str] = []
+        self.session_of: list[int] = []
         for number in drawn:
             at = bisect_right(ends, number)
             session = asked[at]
             position = len(session.items) - 1 - (ends[at] - 1 - number)
             self.queries.append((session.items[:position], session.times[position - 1] / 1000))
             self.next_items.append(session.items[position])
+            self.session_of.append(at)
         self.span_s = max((self.older[-1].end - min(s.start for s in self.older)) / 1000, 1.0)
         self.index = SessionIndex(len(self.older))
         self.index.add(self.older)

@@ -16,6 +16,7 @@ from core.significance import (
     Estimate,
     _random_words,
     clustered_mean,
+    mean_gain,
     paired_differences,
     student_quantile,
 )
@@ -146,3 +147,21 @@ def test_the_random_words_are_those_of_the_published_generator():
     first = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]
     assert _random_words(0, 0, 4).tolist() == first
     assert _random_words(0, 1, 2).tolist() == first[2:]
+
+
+def test_the_best_of_more_tries_needs_a_larger_gain():
+    """One try has the interval of a difference; with a thousand it is twice as wide, about the same mean."""
+    gains = [0.5, 0.0, -0.25, 1.0, 0.0, 0.5, 0.0, 0.25]
+    sessions = [7, 7, 3, 3, 9, 9, 1, 1]
+    one, many = mean_gain(gains, sessions), mean_gain(gains, sessions, 1000)
+    (paired,) = paired_differences(
+        np.array([[0.5], [0.75], [0.5], [0.25]]), np.zeros((4, 1)), np.array([2, 2, 2, 2], np.int64)
+    )
+    assert one == pytest.approx(paired[:3])
+    assert many.value == one.value == 0.25
+    assert (many.high - many.value) / (one.high - one.value) == pytest.approx(4.0556 / 1.96, rel=1e-3)
+
+
+def test_a_gain_of_one_session_says_nothing_of_certainty():
+    """There is no interval."""
+    assert mean_gain([1.0, 0.0], [4, 4]) == Estimate(0.5, None, None)
