@@ -8,7 +8,7 @@ WORKER := build/worker
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation format docs sbom audit picture lock clean
+.PHONY: help demo test acceptance faults bench bench-scoring lint evaluation evaluation-tuned format docs sbom audit picture lock clean
 
 help:            ## Show the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -73,6 +73,9 @@ bench: $(VENV)/.dev $(PEERS)/.installed ## The stream on a local Kafka, beside p
 
 bench-scoring: $(VENV)/.dev ## The engine alone: latency, memory, learning, beside Serenade's figures and peers
 	$(BIN)/python -m tests.benchmarks.scoring $(ARGS)
+
+evaluation-tuned: $(VENV)/.dev ## What tuning on each data set's training data brings, into docs/evaluation.md (long)
+	$(BIN)/python -m stream_app.tune.all_sets --data "$${NEXTCLICK_DATA:-../shared/data}" $(ARGS)
 
 evaluation: $(VENV)/.dev ## Every method on every data set, into the tables of docs/evaluation.md (long)
 	$(BIN)/python -m stream_app.evaluate.all_sets --data "$${NEXTCLICK_DATA:-../shared/data}" $(ARGS)

@@ -106,8 +106,10 @@ def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -
         tries: that this one is the best of; from 1.
     """
     _, session_of = np.unique(np.array(sessions, np.int64), return_inverse=True)
-    sums = np.bincount(session_of, np.array(gains, np.float64))
-    value, margin = _ratio(sums, np.bincount(session_of))
+    counts = np.bincount(session_of)
+    sums = np.zeros(len(counts))
+    np.add.at(sums, session_of, gains)
+    value, margin = _ratio(sums, counts)
     if margin is None:
         return Estimate(value, None, None)
     margin *= NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / tries) / _Z

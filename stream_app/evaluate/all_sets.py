@@ -147,19 +147,20 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def settings_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Each method once with its settings; of the engine's, those that differ from its defaults."""
+    """Each method once with its settings."""
+    found = {row["method"]: shown_settings(row["settings"]) for row in rows if "problem" not in row}
+    return [[name, text or "defaults"] for name, text in found.items()]
+
+
+def shown_settings(settings: Mapping[str, Any]) -> str:
+    """A method's settings; of the engine's, those that differ from its defaults. Four digits of a number."""
     plain = msgspec.structs.asdict(ScoringParameters())
     left_out = {"name", "exclude", "recommendations", "n"}
-    found = {}
-    for row in rows:
-        if "problem" not in row:
-            shown = {
-                key: value
-                for key, value in row["settings"].items()
-                if key not in left_out and (key not in plain or value != plain[key])
-            }
-            found[row["method"]] = ", ".join(f"{key} {value}" for key, value in shown.items())
-    return [[name, text or "defaults"] for name, text in found.items()]
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in settings.items()
+        if key not in left_out and (key not in plain or value != plain[key])
+    )
 
 
 def made_with() -> str:
@@ -206,11 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     if not options.data.is_dir():
         raise ReplayError(f"there is no folder {options.data}; --data names the folder of the data sets")
-    chosen = _chosen(options.sets)
+    chosen = chosen_sets(options.sets)
     parameters: dict[str, list[ScoringParameters]] = {}
     for text in options.params:
         name, _, path = text.partition("=")
-        _chosen(name)
+        chosen_sets(name)
         parameters.setdefault(name, []).append(read_scoring(Path(path)))
     methods = options.methods.split(",") if options.methods else method_names()
     for name in methods:
@@ -230,7 +231,12 @@ def _run(options: argparse.Namespace) -> None:
             options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def _chosen(names: str | None) -> list[DataSet]:
+def chosen_sets(names: str | None) -> list[DataSet]:
+    """The data sets of these names, apart by commas; None: all.
+
+    Raises:
+        NextclickError: there is none of that name.
+    """
     if not names:
         return list(DATA_SETS)
     by_name = {one.name: one for one in DATA_SETS}
