@@ -2,6 +2,9 @@
 
 Beside it stand the preset that it began with and the best single method: of all methods but the blend, the
 one with the highest hit rate and the one with the highest reciprocal rank.
+
+Searches take minutes, so what was found is kept in a file (``--json``): a run of some sets replaces their
+rows and leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ HEADER: Final = (
     ),
     *("us a query", "validation queries", "trials", "search, s", "found"),
 )
+ROWS: Final = "build/tuned-sets.json"
 VALIDATION: Final = "10%"
 SEED: Final = 1
 #: What a search makes as large as possible: both figures that the table has.
@@ -158,21 +162,26 @@ def _run(options: argparse.Namespace) -> None:
     chosen = chosen_sets(options.sets)
     use_kernels(load_settings())
     methods = [name for name in method_names() if name not in _NO_SINGLE]
-    template, rows = options.output.read_text(encoding="utf-8"), list[Row]()
+    template, rows = options.output.read_text(encoding="utf-8"), _known(options.json)
     note = (
-        f"All figures by `make evaluation-tuned` on: {made_with()}; {options.trials} trials, {VALIDATION} of "
-        f"the training sessions held out, at most {options.max_queries:,} queries, objective {OBJECTIVE}, "
-        f"seed {SEED}, one thread."
+        f"All figures by `make evaluation-tuned` on: {made_with()}; {VALIDATION} of the training sessions "
+        f"held out, objective {OBJECTIVE}, seed {SEED}, one thread."
     )
     for data_set in chosen:
         split = ready(options.data, data_set, limit=options.limit)
         for exclude in data_set.excludes:
             row = row_of(replace(data_set, excludes=(exclude,)), split, methods, options)
-            rows.append(row)
+            rows[row["set"], row["exclude"]] = row
             sys.stderr.write(" | ".join(cells(row)) + "\n")
-            options.output.write_text(written(template, rows, note), encoding="utf-8")
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(list(rows.values()), indent=1) + "\n", encoding="utf-8")
+            options.output.write_text(written(template, list(rows.values()), note), encoding="utf-8")
+
+
+def _known(path: Path) -> dict[tuple[str, Exclude], Row]:
+    """The rows that earlier runs have left, by set and exclude."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {(row["set"], row["exclude"]): row for row in found}
 
 
 def _figures(row: Mapping[str, Any]) -> Row:
@@ -188,7 +197,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-queries", type=int, default=10_000, help="of each trial; default 10,000")
     parser.add_argument("--limit", type=int, help="first test sessions of each set; default all")
     parser.add_argument("--output", type=Path, default=ROOT / DOCUMENT, help="document to write")
-    parser.add_argument("--json", type=Path, help="file for all rows")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / ROWS, help="file of all rows; those there are kept"
+    )
     return parser.parse_args(arguments)
 
 
