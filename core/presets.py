@@ -185,8 +185,8 @@ SPOP: Final = ScoringParameters(
 #: pace suits it. Chosen by searches over all of it on the last tenth of five sets' training data at once
 #: (yoochoose, diginetica, Serenade's toy set, MovieLens and the clothing shop; the third and fourth with two
 #: kinds of exclusion), for the mean logarithm of how many times as good it is as the choice before it, in
-#: which a loss on yoochoose or diginetica counts 45 times, one on another set 8 times. ``nextclick tune`` finds
-#: what suits one set better: docs/evaluation.md.
+#: which a loss on yoochoose or diginetica counts 45 times, one on another set 8 times. ``nextclick tune``
+#: finds what suits one set better: docs/evaluation.md.
 BLEND: Final = ScoringParameters(
     name="blend",
     neighbours=300,
