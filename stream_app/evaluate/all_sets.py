@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -195,9 +195,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 where the folder, a set or a method is not there.
     """
-    options = _options(arguments)
+    return finished(_run, _options(arguments))
+
+
+def finished(run: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Do what a verb on a folder of data sets is for: 0, or 2 after a sentence that says what is wrong."""
     try:
-        _run(options)
+        if not options.data.is_dir():
+            raise ReplayError(f"there is no folder {options.data}; --data names the folder of the data sets")
+        run(options)
     except NextclickError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -205,8 +211,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if not options.data.is_dir():
-        raise ReplayError(f"there is no folder {options.data}; --data names the folder of the data sets")
     chosen = chosen_sets(options.sets)
     parameters: dict[str, list[ScoringParameters]] = {}
     for text in options.params:

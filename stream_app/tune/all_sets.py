@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from core.errors import NextclickError, ReplayError
+from core.errors import NextclickError
 from core.params import Exclude
 from core.presets import PRESETS
 from stream_app.compiled import use_kernels
@@ -29,6 +29,7 @@ from stream_app.evaluate.all_sets import (
     DOCUMENT,
     DataSet,
     chosen_sets,
+    finished,
     made_with,
     ready,
     rows_of,
@@ -147,18 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 where the folder or a set is not there, or a search was stopped.
     """
-    options = _options(arguments)
-    try:
-        _run(options)
-    except NextclickError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    return finished(_run, _options(arguments))
 
 
 def _run(options: argparse.Namespace) -> None:
-    if not options.data.is_dir():
-        raise ReplayError(f"there is no folder {options.data}; --data names the folder of the data sets")
     chosen = chosen_sets(options.sets)
     use_kernels(load_settings())
     methods = [name for name in method_names() if name not in _NO_SINGLE]
