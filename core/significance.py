@@ -96,9 +96,9 @@ def paired_differences(ours: Floats, theirs: Floats, counts: Int64s, seed: int =
 def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -> Estimate:
     """The mean of what each query gained, and its interval, the wider the more tries there were.
 
-    The best of many tries is better than it was on the same queries by chance alone. Bonferroni's correction
-    asks of it what one try would have to be surer of by as much; the interval is widened as the normal
-    distribution has it.
+    The best of many tries looks better than it is, by chance alone. With Bonferroni's correction the chance of
+    error is divided among them: the interval of one try is widened by the ratio of the two quantiles of the
+    normal distribution.
 
     Args:
         gains: (Q,) of each query, in what it was worth.

@@ -144,7 +144,7 @@ def tune(
         search = Search(asked, start, objective, trials=trials, seed=seed, jobs=jobs)
         command = _command(
             train, cut=validation, search=search, preset=preset, seed=seed, max_queries=max_queries
-        )
+        ) + (["--best-anyway"] if best_anyway else [])
         source = Source(command, train, sessions, preset)
         written: Found | None = None
 

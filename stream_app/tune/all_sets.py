@@ -22,7 +22,7 @@ import msgspec
 
 from core.errors import NextclickError
 from core.params import Exclude
-from core.presets import PRESETS
+from core.presets import preset
 from stream_app.compiled import use_kernels
 from stream_app.docs import ROOT, fill, markdown_table
 from stream_app.evaluate.all_sets import (
@@ -73,20 +73,21 @@ def tune(split: Holdout, exclude: Exclude, options: argparse.Namespace) -> tuple
         The search, and what it chose.
 
     Raises:
-        NextclickError: the data cannot be cut, or there was a signal before the first trial was finished.
+        NextclickError: the data cannot be cut, or the search was stopped before it was over.
     """
     validation = Validation(split.train, Cut.parse(VALIDATION), SEED, options.max_queries)
-    start = msgspec.structs.replace(PRESETS[DEFAULT_PRESET], recommendations=CUTOFFS[-1], exclude=exclude)
+    start = preset(DEFAULT_PRESET, recommendations=CUTOFFS[-1], exclude=exclude)
     search = Search(validation, start, OBJECTIVE, trials=options.trials, seed=SEED)
     with TuneProgress() as progress, stop_on_signals(options.minutes) as stop:
         search.run(stop, progress.update)
-    if stop.reason == "signal" or search.chosen is None:
+    chosen = search.chosen
+    if stop.reason == "signal" or chosen is None:
         raise NextclickError("stopped before a search was over; the tables have the sets before it")
-    return search, search.chosen
+    return search, chosen
 
 
 def row_of(chosen: DataSet, split: Holdout, methods: Sequence[str], options: argparse.Namespace) -> Row:
-    """The row of a data set with one ``exclude``; ``parameters`` has what was found."""
+    """The row of a data set with one ``exclude``; ``settings`` has what was found."""
     begun = time.perf_counter()
     search, found = tune(split, chosen.excludes[0], options)
     seconds = time.perf_counter() - begun

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, Final
 
-from stream_app.tune.space import SPACE, Choice, Range, switched
+from stream_app.tune.space import SPACE, Range
 
 #: Standard deviation of a step, in shares of the range, of its logarithm where that is searched.
 _STEP: Final = 0.15
@@ -44,10 +44,10 @@ def near(suggestions: Mapping[str, Any], random: Random) -> dict[str, Any]:
 
 def _moved(name: str, value: Any, random: Random) -> Any:
     dimension = SPACE.get(name)
-    if dimension is None or isinstance(dimension, Choice):
-        values = switched(name) if dimension is None else dimension.values
-        return random.choice([other for other in values if other != value])
-    return _number(dimension, value, random)
+    if isinstance(dimension, Range):
+        return _number(dimension, value, random)
+    values = dimension.values if dimension else (False, True)  # whether a parameter is on
+    return random.choice([other for other in values if other != value])
 
 
 def _number(dimension: Range, value: float, random: Random) -> float:

@@ -217,18 +217,6 @@ def encode(parameters: ScoringParameters, start: ScoringParameters, span_s: floa
     return suggestions
 
 
-def switched(switch: str) -> tuple[bool, bool]:
-    """The values of the choice whether a parameter is on.
-
-    Raises:
-        KeyError: there is no such choice.
-    """
-    dimension = SPACE[switch.removesuffix("?")]
-    if not (switch.endswith("?") and isinstance(dimension, Range) and dimension.off is not None):
-        raise KeyError(switch)
-    return False, True
-
-
 def _switch(name: str) -> str:
     """The name of the choice whether a parameter is on."""
     return f"{name}?"

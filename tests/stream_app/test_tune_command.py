@@ -135,6 +135,21 @@ def test_the_same_command_writes_the_same_file(tuned, folder):
     assert "1 of 12 trials, 0 given up; best HR@20 0." in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [([], "vsknn itself is kept"), (["--best-anyway"], "all the same")]
+)
+def test_what_chance_may_have_made_better_is_written_only_if_asked_for(options, said, folder, tmp_path):
+    """Eight queries say little: file, report and command line tell which trial was taken, and why."""
+    arguments = [str(folder / "train.tsv"), "--trials", "14", "--preset", "vsknn", "--max-queries", "8"]
+    report = json.loads(tune(tmp_path, *arguments, *options, "--json").stdout)
+    assert report["gain"]["low"] < 0 < report["gain"]["value"]
+    assert report["chosen"] == (report["best"]["trial"] if options else 0)
+    text = (tmp_path / "tuned.toml").read_text()
+    assert said in text
+    (command,) = (line for line in text.splitlines() if line.startswith("# command: "))
+    assert command.endswith(" ".join(["--jobs 1", *options]))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_search_and_the_best_so_far_is_written(number, folder, tmp_path):
     """Ctrl-C and SIGTERM end a search without end in good order, with the file of the best trial."""
