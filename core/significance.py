@@ -96,7 +96,7 @@ def paired_differences(ours: Floats, theirs: Floats, counts: Int64s, seed: int =
 def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -> Estimate:
     """The mean of what each query gained, and its interval, the wider the more tries there were.
 
-    The best of many tries looks better than it is, by chance alone. With Bonferroni's correction the chance of
+    The best of many tries looks better than it is, by chance alone. By Bonferroni the chance of an
     error is divided among them: the interval of one try is widened by the ratio of the two quantiles of the
     normal distribution.
 
