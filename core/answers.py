@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.scoring import Recommended
-from core.step import Query
+from core.window.step import Query
 
 
 class ClickPlace(msgspec.Struct, frozen=True, gc=False):

@@ -20,7 +20,7 @@ UInt64s = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
 #: Entries of three bytes: a view that begins one every three bytes, and whose fourth byte is the next one's.
-#: Read and written by :mod:`core.packed_kernels` only.
+#: Read and written by :mod:`core.kernels.packed` only.
 Packed = npt.NDArray[np.uint32]
 
 #: Slots of the largest index: what three bytes can number, less the 0 that stands for none.

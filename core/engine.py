@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import MAX_SESSION_CLICKS, Floats, IndexArrays, Int64s
-from core.compiled import as_written
-from core.kernel_codes import (
+from core.kernels.codes import (
     INT_PARAMETERS,
     P_BLENDS,
     P_EXCLUDE,
@@ -54,10 +53,11 @@ from core.kernel_codes import (
     R_TREND,
     REAL_PARAMETERS,
 )
+from core.kernels.compiled import as_written
+from core.kernels.trend import age_weights, count_weights
+from core.kernels.weights import Tables, step_weight
 from core.params import EXCLUDES, POSITION_WEIGHTS, SAMPLINGS, STEP_WEIGHTS, ScoringParameters
 from core.scratch import TABLE, Scratch
-from core.trend_kernels import age_weights, count_weights
-from core.weight_kernels import Tables, step_weight
 
 
 class Engine(NamedTuple):
@@ -73,7 +73,7 @@ class Engine(NamedTuple):
 
 
 def parameter_arrays(parameters: ScoringParameters) -> tuple[Int64s, Floats]:
-    """The integer and the real parameters, at the places that :mod:`core.kernel_codes` gives them."""
+    """The integer and the real parameters, at the places that :mod:`core.kernels.codes` gives them."""
     p = parameters
     ints = np.zeros(INT_PARAMETERS, np.int64)
     for place, value in {
@@ -152,7 +152,7 @@ def _distance(decay: float) -> Floats:
 
 
 def _recency(recency_s: float) -> Floats:
-    """See :func:`core.weight_kernels.recency_weight`."""
+    """See :func:`core.kernels.weights.recency_weight`."""
     ages = [*range(4096), *range(0, 4096 * 4096, 4096)] if recency_s > 0 else []
     return np.array([math.exp(-age / recency_s) for age in ages], np.float64)
 

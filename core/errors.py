@@ -35,7 +35,8 @@ class BadClickError(NextclickError):
     """An input record that is not a click.
 
     Args:
-        reason: one of :data:`core.clicks.BAD_REASONS`, or ``misplaced``; the label that it is counted by.
+        reason: one of :data:`core.window.clicks.BAD_REASONS`, or ``misplaced``: the label that it is counted
+            by.
         detail: what was expected and what came, for a person.
     """
 

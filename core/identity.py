@@ -2,7 +2,7 @@
 
 The upper 39 bits are a hash of the visitor (of the session itself where it has none), the lower 24 are of the
 session's id: of ids like ``partition-offset`` the lower 24 bits of the offset, of others a hash. One bit
-between says that the session is hashed by itself: see :mod:`core.identity_kernels`.
+between says that the session is hashed by itself: see :mod:`core.kernels.identity`.
 
 Two sessions are taken for one if all of this is equal. With N sessions held, of which n are the visitor's,
 the odds for a new session are N / 2**63 with another visitor's, and n / 2**24 with the visitor's own; less

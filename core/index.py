@@ -27,12 +27,12 @@ from core.arrays import (
     new_arrays,
 )
 from core.errors import InvalidParameterError
-from core.forgetting import Forgotten, Memory
 from core.identity import identities, session_key, visitor_key
+from core.kernels.upkeep import ARENA_FULL, DONE, POOL_FULL, add_sessions, count_clicks, remove_sessions
 from core.name_texts import NameTexts
-from core.sessions import ClosedSession
 from core.storage import allocated_bytes, with_room_for_items, with_room_in_arena, with_room_in_pool
-from core.upkeep_kernels import ARENA_FULL, DONE, POOL_FULL, add_sessions, count_clicks, remove_sessions
+from core.window.forgetting import Forgotten, Memory
+from core.window.sessions import ClosedSession
 
 #: The largest index: a session's slot is written in three bytes.
 MOST_SESSIONS: Final = 16_000_000

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from core.arrays import Bytes, Int32s, Int64s
-from core.compiled import CHUNK_BYTES
-from core.writing_kernels import pack_names
+from core.kernels.compiled import CHUNK_BYTES
+from core.kernels.writing import pack_names
 
 #: Bytes that there is room for at first.
 NAMES_ROOM: Final = 1024

@@ -10,21 +10,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.arena_kernels import compact
 from core.arrays import Floats, Int32s
-from core.blend_kernels import POPULAR_ITEMS
-from core.compiled import Kept, keep
 from core.engine import Engine, parameter_arrays, weight_tables
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.kernel_codes import SOURCES, Source
+from core.kernels.arena import compact
+from core.kernels.blend import POPULAR_ITEMS
+from core.kernels.codes import SOURCES, Source
+from core.kernels.compiled import Kept, keep
+from core.kernels.popularity import rank_popular
+from core.kernels.scoring import Popular, Queries, Ranked, score_run
+from core.kernels.writing import write_items
 from core.name_texts import NAMES_ROOM
 from core.params import ScoringParameters
-from core.popularity_kernels import rank_popular
-from core.scoring_kernels import Popular, Queries, Ranked, score_run
 from core.scratch import new_scratch
-from core.sessions import ClosedSession
-from core.writing_kernels import write_items
+from core.window.sessions import ClosedSession
 
 #: Times of queries, seconds: in milliseconds they are 64-bit whole numbers.
 MOST_SECONDS: Final = 1e15

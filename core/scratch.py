@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import MAX_SESSION_CLICKS, Floats, Int32s, Int64s, UInt32s, UInt64s
-from core.kernel_codes import REASON_ITEMS
+from core.kernels.codes import REASON_ITEMS
 from core.params import ScoringParameters
 
 Int16s = npt.NDArray[np.int16]
@@ -76,7 +76,7 @@ class Scratch(NamedTuple):
     begin: Int64s  # (min(C, neighbours),) where each neighbour's items begin in the pool; not zeroed
     length: Int64s  # the same, how many there are; not zeroed
     base: Floats  # the same, what each adds to its newest shared item; not zeroed
-    nearest: Int64s  # the same, its newest shared item; see core.neighbour_item_kernels; not zeroed
+    nearest: Int64s  # the same, its newest shared item; see core.kernels.neighbour_items; not zeroed
     entry_item: UInt32s  # (ENTRIES,) items of the neighbours, one after the other; not zeroed
     entry_neighbour: UInt32s  # (ENTRIES,) which neighbour's each is; not zeroed
     hit_entry: UInt32s  # (ENTRIES,) entries that are of the query, or of the answer; not zeroed

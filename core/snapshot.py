@@ -1,4 +1,4 @@
-"""An index as a header and buffers, and back: what :mod:`stream_app.snapshot` writes to a file.
+"""An index as a header and buffers, and back: what :mod:`stream_app.index.snapshot` writes to a file.
 
 The buffers are the arrays as they lie in memory, without what is not in use, so restoring is copying. The
 names of the items follow as one text. Numbers are little-endian, as on every machine that this runs on.
@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from core.arrays import ARENA_TOP, NEXT, POOL_BASE, POOL_TAIL, IndexArrays, buffer_of, packed, packed_buffer
 from core.errors import StateError
-from core.forgetting import Memory
 from core.index import SessionIndex
+from core.window.forgetting import Memory
 
 #: Changes whenever what is written here, or what the arrays mean, changes.
 #: Format 2 did not know of visitors that are forgotten, so its writer may have passed over one.
@@ -39,7 +39,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_items: of the index.
         sizes: how many entries each array has, in use or not, in the order of ``IndexArrays``.
         used: bytes of each buffer, in the order of :func:`buffers_of`.
-        forgotten: as :class:`core.forgetting.Memory` gives them.
+        forgotten: as :class:`core.window.forgetting.Memory` gives them.
     """
 
     offset: int

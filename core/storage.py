@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from core.arena_kernels import compact
 from core.arrays import (
     ARENA_TOP,
     FIRST,
@@ -25,6 +24,7 @@ from core.arrays import (
     packed,
 )
 from core.errors import InvalidParameterError
+from core.kernels.arena import compact
 
 #: The most entries of the pool and of the arena: their places are written in four bytes.
 MOST_ENTRIES: Final = (1 << 32) - 1

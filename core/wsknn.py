@@ -29,9 +29,9 @@ import numpy as np
 from core.arrays import Floats
 from core.errors import SessionsError
 from core.index import SessionIndex
+from core.kernels.scoring import Queries
 from core.params import ScoringParameters
 from core.scoring import Scorer
-from core.scoring_kernels import Queries
 from core.session_maps import Record, checked_sessions, query_items, row_of
 from core.wsknn_settings import WsknnSettings
 

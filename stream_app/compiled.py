@@ -94,7 +94,7 @@ def _version_of_sources(cpu: Cpu) -> str:
     digest = hashlib.blake2b(f"{numba.__version__} {cpu}".encode(), digest_size=8)
     spec = find_spec("core")
     for place in spec.submodule_search_locations or () if spec else ():
-        for source in sorted(Path(place).glob("*.py")):
+        for source in sorted(Path(place).rglob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()
 

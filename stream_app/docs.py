@@ -18,7 +18,7 @@ from core.params import ScoringParameters
 from core.presets import PRESETS
 from core.sizing import Figures, Stream, size
 from stream_app.chart import SCHEMA, with_settings
-from stream_app.permissions import ROLES, permissions
+from stream_app.kafka.acls import ROLES, permissions
 from stream_app.scoring_file import DEFAULT_PRESET
 from stream_app.settings import ENV_PREFIX, Settings
 from stream_app.telemetry import Telemetry, describe

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.json import JsonFormatter
 
-from stream_app.repeated_logs import RateLimit
+from stream_app.kafka.repeated_logs import RateLimit
 from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)

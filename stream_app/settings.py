@@ -24,9 +24,9 @@ from pydantic_settings import SettingsError as SourceError
 
 from core.errors import SettingsError
 from core.params import ScoringParameters
-from core.placement import Unkeyed
 from core.presets import PRESETS
-from core.sessions import WindowRules
+from core.window.placement import Unkeyed
+from core.window.sessions import WindowRules
 from stream_app.scoring_file import (
     DEFAULT_PRESET,
     FLAT_KEYS,

@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from core.clicks import BAD_REASONS, WINDOW_REASONS
-from core.placement import Unkeyed
-from core.sessions import CAUSES, Outcome
+from core.window.clicks import BAD_REASONS, WINDOW_REASONS
+from core.window.placement import Unkeyed
+from core.window.sessions import CAUSES, Outcome
 
 _LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,

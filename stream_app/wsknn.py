@@ -12,8 +12,8 @@ from pathlib import Path
 from core.errors import SessionsError
 from core.session_maps import Items, Sessions, items_of, map_events
 from core.wsknn import WSKNN, batch_predict, fit, predict
-from stream_app.lines import ByteSource, numbered_lines
-from stream_app.rows import BadLine
+from stream_app.recordings.lines import ByteSource, numbered_lines
+from stream_app.recordings.rows import BadLine
 
 #: Told how far a file is read: bytes read, bytes of the file.
 Watch = Callable[[int, int], None]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.brokers import local_kafka
 from stream_app.compiled import use_cache
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 

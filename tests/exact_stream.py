@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.settings import Settings
 from tests.oracles.whole_log import Expected, expected_of
 from tests.worker_process import Topics, WorkerProcess, wait_done

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from stream_app.kafka_security import client_options
+from stream_app.kafka.security import client_options
 from stream_app.settings import Settings
 
 

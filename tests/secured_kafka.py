@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
-from stream_app.broker_process import HOST, Broker, free_ports
-from stream_app.brokers import local_kafka
+from stream_app.kafka.broker_process import HOST, Broker, free_ports
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.certificates import Authority
 

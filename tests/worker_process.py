@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 from core.answers import Answer, decode_answer
-from core.clicks import Click, encode_click
-from core.forgetting import Forgotten, decode_entry
-from core.sessions import ClosedSession
-from core.step import Record
-from stream_app import topics
-from stream_app.broker_process import free_ports
-from stream_app.kafka import end_offsets, new_topic_reader, open_producer
-from stream_app.placement import record_of
+from core.window.clicks import Click, encode_click
+from core.window.forgetting import Forgotten, decode_entry
+from core.window.sessions import ClosedSession
+from core.window.step import Record
+from stream_app.kafka import topics
+from stream_app.kafka.broker_process import free_ports
+from stream_app.kafka.client import end_offsets, new_topic_reader, open_producer
+from stream_app.kafka.placement import record_of
+from stream_app.operations.status import authorization
 from stream_app.settings import Settings
-from stream_app.status import authorization
 from stream_app.telemetry import read_metrics
 
 NEXTCLICK = [sys.executable, "-c", "from stream_app.cli import main; main()"]

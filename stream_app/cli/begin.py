@@ -43,7 +43,7 @@ def begin(
 
       NEXTCLICK_GROUP_ID=again nextclick begin --from earliest
     """
-    from stream_app.beginning import begin as decide  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.beginning import begin as decide  # noqa: PLC0415 -- aiokafka, not for --help
 
     settings = load_settings(config, bootstrap_servers=bootstrap_servers)
     beginnings = asyncio.run(decide(settings, where))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from core.clicks import parse_time_ms
 from core.errors import BadClickError, SettingsError
+from core.window.clicks import parse_time_ms
 from stream_app.settings import load_settings
 from stream_app.terminal.reading_progress import ReadingProgress
 from stream_app.terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from stream_app.dead_letters import Letter, Wanted
+    from stream_app.operations.dead_letters import Letter, Wanted
 
 #: Bytes of a value that are shown.
 SHOWN_BYTES = 4000
@@ -71,7 +71,7 @@ def list_letters(
       nextclick dead-letters list --limit 0 --json
     """
     settings = load_settings(config, bootstrap_servers=bootstrap_servers)
-    from stream_app.dead_letters import list_letters as read  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.dead_letters import list_letters as read  # noqa: PLC0415 -- aiokafka, not for --help
 
     with ReadingProgress() as progress:
         listed = asyncio.run(
@@ -120,7 +120,7 @@ def show(
       nextclick dead-letters show 1234
     """
     settings = load_settings(config, bootstrap_servers=bootstrap_servers)
-    from stream_app.dead_letters import letter_at  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.dead_letters import letter_at  # noqa: PLC0415 -- aiokafka, not for --help
 
     letter = asyncio.run(letter_at(settings, offset))
     if as_json:
@@ -172,7 +172,7 @@ def replay(
     """
     settings = load_settings(config, bootstrap_servers=bootstrap_servers)
     wanted = _wanted(reason, since, until, begin, end)
-    from stream_app.dead_letters import LATE, replay_letters  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.dead_letters import LATE, replay_letters  # noqa: PLC0415 -- aiokafka, not for --help
 
     if LATE in wanted.reasons and not late:
         raise SettingsError(
@@ -200,7 +200,7 @@ def replay(
 def _wanted(
     reasons: list[str] | None, since: str | None, until: str | None, begin: int, end: int | None
 ) -> Wanted:
-    from stream_app.dead_letters import Wanted  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.dead_letters import Wanted  # noqa: PLC0415 -- aiokafka, not for --help
 
     until_ms = None if until is None else _time_ms("--until", until)
     return Wanted(frozenset(reasons or ()), _time_ms("--since", since) if since else 0, until_ms, begin, end)

@@ -16,7 +16,7 @@ from stream_app.terminal.tables import print_table
 
 if TYPE_CHECKING:
     from core.answers import Answer
-    from stream_app.explain import Compared, Explanation
+    from stream_app.operations.explain import Compared, Explanation
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def explain(
     from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
     use_kernels(settings)
-    from stream_app.explain import explain as compute  # noqa: PLC0415 -- imports the kernels
+    from stream_app.operations.explain import explain as compute  # noqa: PLC0415 -- imports the kernels
 
     with ReadingProgress() as progress:
         explanation = asyncio.run(compute(settings, partition, offset, progress.update))

@@ -15,7 +15,7 @@ from stream_app.terminal.reading_progress import ReadingProgress
 from stream_app.terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from stream_app.forgetting import Report
+    from stream_app.operations.forgetting import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -63,8 +63,8 @@ def forget(
         names += [line.rstrip("\r\n") for line in file or () if line.strip()]
     except UnicodeDecodeError as error:
         raise SettingsError(f"--file is no UTF-8 text: {error}") from None
-    from stream_app.forgetting import forget as have_forgotten  # noqa: PLC0415 -- aiokafka, not for --help
-    from stream_app.forgetting import look  # noqa: PLC0415 -- the same
+    from stream_app.operations.forgetting import forget as have_forgotten  # noqa: PLC0415 -- aiokafka, not for --help
+    from stream_app.operations.forgetting import look  # noqa: PLC0415 -- the same
 
     with ReadingProgress() as progress:
         report = asyncio.run(

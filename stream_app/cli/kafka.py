@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from core.errors import BrokerError
-from stream_app import kafka_jars
-from stream_app.brokers import local_kafka
+from stream_app.kafka import jars as kafka_jars
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import load_settings
 
 

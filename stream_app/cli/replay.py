@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_app.cli.reading import ClickIdColumn, ColumnNames, column_names
-from stream_app.columns import Columns, guess_columns, other_visitors
-from stream_app.files import Format, open_table
-from stream_app.replay import MAX_SPEED, ReplayReport, dry_run, replay
+from stream_app.recordings.columns import Columns, guess_columns, other_visitors
+from stream_app.recordings.files import Format, open_table
+from stream_app.recordings.replay import MAX_SPEED, ReplayReport, dry_run, replay
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ReplayProgress
 
 if TYPE_CHECKING:
-    from core.clicks import Click
-    from stream_app.rows import Table
+    from core.window.clicks import Click
+    from stream_app.recordings.rows import Table
 
 #: Clicks that a dry run shows.
 SHOWN_CLICKS = 5

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from stream_app.operations.status import PartitionStatus, Reading, Status, read_status
 from stream_app.settings import load_settings
-from stream_app.status import PartitionStatus, Reading, Status, read_status
 from stream_app.terminal.tables import print_table
 
 

@@ -9,13 +9,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from stream_app import topics as kafka_topics
-from stream_app.lag import group_lag, topic_states, total
-from stream_app.permissions import ROLES, commands, permissions
+from stream_app.kafka import topics as kafka_topics
+from stream_app.kafka.acls import ROLES, commands, permissions
+from stream_app.kafka.lag import group_lag, topic_states, total
+from stream_app.kafka.topics import Problem
+from stream_app.operations.trimming import trim as trim_sessions
 from stream_app.settings import load_settings
 from stream_app.terminal.tables import print_table
-from stream_app.topics import Problem
-from stream_app.trimming import trim as trim_sessions
 
 Config = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ import typer
 from core.errors import TuneError
 from core.params import Exclude
 from core.presets import PRESETS
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.cli.reading import (
     ByGap,
     ClickIdColumn,

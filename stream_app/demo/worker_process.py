@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from core.errors import DemoError
-from stream_app.broker_process import last_lines
+from stream_app.kafka.broker_process import last_lines
+from stream_app.operations.status import authorization
 from stream_app.settings import Settings
-from stream_app.status import authorization
 from stream_app.telemetry import read_metrics
 
 logger = logging.getLogger(__name__)

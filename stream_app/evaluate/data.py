@@ -1,7 +1,7 @@
 """Files of sessions: what ``nextclick replay`` reads, and files with one session a line.
 
 What is one session, in this order: the lines of a file with one session a line; the values of a session
-column; else the clicks of a visitor by the window of :mod:`core.sessions`, as the worker makes them.
+column; else the clicks of a visitor by the window of :mod:`core.window.sessions`, as the worker makes them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from core.clicks import Click
 from core.errors import BadClickError, EvaluationError
-from core.sessions import ClosedSession, WindowRules
-from core.step import Parsed, PartitionState, Record, VisitorState, advance_run, close_run
-from stream_app.columns import Columns, click_of, guess_columns
-from stream_app.files import open_table
-from stream_app.lines import BYTE_ORDER_MARK, ByteSource, numbered_lines
-from stream_app.rows import BadLine, Table
+from core.window.clicks import Click
+from core.window.sessions import ClosedSession, WindowRules
+from core.window.step import Parsed, PartitionState, Record, VisitorState, advance_run, close_run
+from stream_app.recordings.columns import Columns, click_of, guess_columns
+from stream_app.recordings.files import open_table
+from stream_app.recordings.lines import BYTE_ORDER_MARK, ByteSource, numbered_lines
+from stream_app.recordings.rows import BadLine, Table
 
 FileFormat = Literal["auto", "tsv", "csv", "jsonl", "parquet", "lines"]
 

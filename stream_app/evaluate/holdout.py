@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from core.errors import EvaluationError
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.methods import Recommender
 from stream_app.evaluate.questions import QUERIES_A_CALL, Asking, Questions, stated
 from stream_app.evaluate.report import Report

@@ -12,7 +12,7 @@ import msgspec
 from core.errors import EvaluationError, InvalidParameterError
 from core.params import EXCLUDES, Exclude, ScoringParameters
 from core.presets import PRESETS, preset
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 
 if TYPE_CHECKING:
     from core.index import SessionIndex

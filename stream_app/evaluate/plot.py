@@ -10,7 +10,7 @@ from core.errors import EvaluationError
 from stream_app.evaluate.report import Report
 
 if TYPE_CHECKING:
-    from core.metrics import Point
+    from core.measure.metrics import Point
 
 #: What a picture's file may be named.
 SUFFIXES: Final = (".png", ".svg")

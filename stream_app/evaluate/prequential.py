@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.errors import EvaluationError
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.holdout import CUTOFFS
 from stream_app.evaluate.methods import GrowingRecommender, Recommender
 from stream_app.evaluate.questions import QUERIES_A_CALL, Asking, Questions, stated

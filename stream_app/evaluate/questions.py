@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from core.errors import EvaluationError
-from core.metrics import Cases, Tally
-from core.sessions import ClosedSession
+from core.measure.metrics import Cases, Tally
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.methods import Prefix, Recommender
 from stream_app.evaluate.report import Timing
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from core.metrics import MEANS, Tally
-from core.significance import Difference, Estimate, clustered_mean, paired_differences
+from core.measure.metrics import MEANS, Tally
+from core.measure.significance import Difference, Estimate, clustered_mean, paired_differences
 
 Protocol = Literal["holdout", "prequential"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import EvaluationError, InvalidParameterError
-from core.metrics import checked_cutoffs
+from core.measure.metrics import checked_cutoffs
 from core.params import Exclude
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.data import (
     Reading,
     ReadOptions,

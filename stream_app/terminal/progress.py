@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from stream_app.replay import ReplayReport
+    from stream_app.recordings.replay import ReplayReport
 
 
 class ReplayProgress:

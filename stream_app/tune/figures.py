@@ -20,7 +20,7 @@ WORTH: Final[dict[Objective, Callable[[int], float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How well the next items were found, as :mod:`core.metrics` has it.
+    """How well the next items were found, as :mod:`core.measure.metrics` has it.
 
     Args:
         ranks: of each query's next item, from 1 to at most 255; 0 is a miss.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.errors import TuneError
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.scoring_file import named, read_toml, scoring_toml
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from typing import Final
 import msgspec
 
 from core.errors import TuneError
+from core.measure.significance import Estimate, mean_gain
 from core.params import ScoringParameters
 from core.presets import PRESETS
-from core.significance import Estimate, mean_gain
 from stream_app.tune.figures import Figures, Objective
 from stream_app.tune.near import near, one_of_the_best
 from stream_app.tune.space import encode, suggest
@@ -103,7 +103,7 @@ class Search:
         """By how much the best is above the start, in the objective; None without both.
 
         Its interval is that of the best of as many trials as were done: see
-        :func:`core.significance.mean_gain`.
+        :func:`core.measure.significance.mean_gain`.
         """
         with self._lock:
             best, started, done = self.best, self.started, self.done

@@ -15,7 +15,7 @@ from core.errors import TuneError
 from core.index import SessionIndex
 from core.params import ScoringParameters
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.data import split_by_time
 from stream_app.tune.figures import Figures
 

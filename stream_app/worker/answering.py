@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from core.answers import encode_answer
-from core.evaluation import CUTOFF, Judge, Judgement
-from core.kernel_codes import SOURCES
+from core.kernels.codes import SOURCES
+from core.measure.prequential import CUTOFF, Judge, Judgement
 from core.scoring import plain_popular
-from core.step import Query
-from stream_app.index_feed import IndexFeed
-from stream_app.outbox import OutRecord
+from core.window.step import Query
+from stream_app.index.feed import IndexFeed
+from stream_app.kafka.outbox import OutRecord
 from stream_app.telemetry import Telemetry
 from stream_app.worker.scoring_pool import ScoringPool
 

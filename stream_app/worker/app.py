@@ -13,12 +13,12 @@ import faust
 from faust.worker import Worker
 
 from core.errors import NextclickError, TopicError
-from stream_app.kafka import describe_topics
-from stream_app.kafka_security import servers, ssl_context
+from stream_app.kafka.acls import refuse_lacking
+from stream_app.kafka.client import describe_topics
+from stream_app.kafka.security import servers, ssl_context
+from stream_app.kafka.topics import changelog_topic, check
 from stream_app.logs import set_up_logging
-from stream_app.permissions import refuse_lacking
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic, check
 from stream_app.worker.handed import RawSchema
 from stream_app.worker.runtime import Runtime
 from stream_app.worker.stopping import end_in_time

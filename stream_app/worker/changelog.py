@@ -3,8 +3,8 @@
 A partition's changelog has one writer, so a write begins where the last one ended, behind the marker if that
 was a transaction. Where it does not, it is looked what is between. It may be what transactions leave there;
 else another worker wrote: one that was replaced and does not know it yet. Its records are merged as a restore
-would (:mod:`core.changelog`), and the current state of every key concerned is written once more, so that
-compaction keeps that one.
+would (:mod:`core.window.changelog`), and the current state of every key concerned is written once more, so
+that compaction keeps that one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from stream_app.outbox import Batch, OutRecord
-from stream_app.partition_log import PartitionLog
+from stream_app.kafka.outbox import Batch, OutRecord
+from stream_app.kafka.partition_log import PartitionLog
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.restoring import patiently

@@ -15,7 +15,7 @@ from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from mode.threads import QueueServiceThread
 
-from stream_app.kafka import COMMITTED, FETCH_WAIT_MS
+from stream_app.kafka.client import COMMITTED, FETCH_WAIT_MS
 from stream_app.worker.membership import Membership
 
 __all__ = ["AnsweringThread", "ConsumerStoppedError", "ConsumerThread", "RebalanceListener"]

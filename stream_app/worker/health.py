@@ -15,13 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import SettingsError
-from stream_app.fingerprint import changed, fingerprint
-from stream_app.index_feed import IndexFeed
+from stream_app.index.feed import IndexFeed
+from stream_app.operations.status import IndexStatus, PartitionStatus, Reading, Status
 from stream_app.settings import Settings
-from stream_app.status import IndexStatus, PartitionStatus, Reading, Status
 from stream_app.telemetry import Telemetry
 from stream_app.version import version
 from stream_app.web import JSON, Answer, Web, page
+from stream_app.worker.fingerprint import changed, fingerprint
 from stream_app.worker.liveness import Liveness
 from stream_app.worker.pace import Pace, sentence
 from stream_app.worker.processor import PartitionProcessor

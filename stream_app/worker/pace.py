@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from stream_app.status import Reading
+from stream_app.operations.status import Reading
 
 #: Looks that the pace is taken from: as many seconds, where it is looked each second.
 LOOKS: Final = 20

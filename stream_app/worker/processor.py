@@ -22,9 +22,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from core.errors import BrokerError, TransactionLostError
-from core.open_sessions import OpenSessions
-from core.sessions import WindowRules
-from core.step import (
+from core.window.open_sessions import OpenSessions
+from core.window.sessions import WindowRules
+from core.window.step import (
     DeadLetter,
     Query,
     Record,
@@ -37,9 +37,9 @@ from core.step import (
     parse_run,
     visitors_of,
 )
-from stream_app.outbox import Batch, OutRecord
-from stream_app.partition_log import PartitionLog
-from stream_app.placement import Placement, record_of
+from stream_app.kafka.outbox import Batch, OutRecord
+from stream_app.kafka.partition_log import PartitionLog
+from stream_app.kafka.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from faust.types import TP
 
 from core.errors import BrokerError, TopicError
-from stream_app.partition_log import PartitionLog
+from stream_app.kafka.partition_log import PartitionLog
 from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)

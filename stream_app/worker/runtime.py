@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from core.evaluation import Judge
-from stream_app.index_feed import IndexFeed
-from stream_app.outbox import Outbox
-from stream_app.placement import Placement, record_of
+from core.measure.prequential import Judge
+from stream_app.index.feed import IndexFeed
+from stream_app.kafka.outbox import Outbox
+from stream_app.kafka.placement import Placement, record_of
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.version import version

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from core.coverage import Coverage
-from core.evaluation import CUTOFF
 from core.index import SessionIndex
-from core.kernel_codes import Source
+from core.kernels.codes import Source
+from core.kernels.scoring import Ranked
+from core.measure.coverage import Coverage
+from core.measure.prequential import CUTOFF
 from core.params import ScoringParameters
 from core.scoring import Scorer, count_sources
-from core.scoring_kernels import Ranked
-from stream_app.index_guard import in_thread
+from stream_app.index.guard import in_thread
 
 #: Queries that are scored on the event loop at most: to hand a few to a thread takes longer than to score.
 MOST_ON_LOOP: Final = 16
 
-#: Answers whose different items are counted, at least; see :class:`core.coverage.Coverage`.
+#: Answers whose different items are counted, at least; see :class:`core.measure.coverage.Coverage`.
 COVERAGE_ANSWERS: Final = 50_000
 
 

@@ -8,7 +8,7 @@ holds what the changelog lacks.
 Keys: ``v`` and the visitor; ``p`` alone is the partition's own record. Values: a version byte and msgpack.
 In RocksDB only: ``s`` and a key, without a value, where the changelog's last record of that key is stale.
 
-Faust reads the changelog back; which of its records count is decided by :mod:`core.changelog`.
+Faust reads the changelog back; which of its records count is decided by :mod:`core.window.changelog`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import msgspec
 from faust.stores import rocksdb
 from rocksdict import WriteBatch
 
-from core.changelog import Held
 from core.errors import StateError
-from core.step import PartitionState, VisitorState
+from core.window.changelog import Held
+from core.window.step import PartitionState, VisitorState
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class _Store(rocksdb.Store):
 
 
 class _Table(faust.Table[bytes, bytes]):
-    """Faust's table, restored by the rules of :mod:`core.changelog`."""
+    """Faust's table, restored by the rules of :mod:`core.window.changelog`."""
 
     logger = logging.getLogger("faust.tables")  # as above
 

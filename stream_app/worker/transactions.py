@@ -12,13 +12,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from core.errors import TransactionLostError
-from core.step import Record
-from stream_app.kafka_transactions import TransactionalOutbox
-from stream_app.outbox import Batch
-from stream_app.partition_log import PartitionLog
+from core.window.step import Record
+from stream_app.kafka.outbox import Batch
+from stream_app.kafka.partition_log import PartitionLog
+from stream_app.kafka.topics import transactional_id
+from stream_app.kafka.transactions import TransactionalOutbox
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
-from stream_app.topics import transactional_id
 from stream_app.worker.changelog import Changelog
 from stream_app.worker.restoring import patiently
 from stream_app.worker.tables import VisitorTable

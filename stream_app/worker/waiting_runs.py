@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from core.step import Record
+from core.window.step import Record
 
 #: Runs of full size that wait for a partition at most. The agent waits then, and with it all partitions;
 #: runs do not come to it, since no more of them are read (``transport.py``).

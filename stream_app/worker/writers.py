@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from core.step import Record
-from stream_app.outbox import Batch, Outbox
+from core.window.step import Record
+from stream_app.kafka.outbox import Batch, Outbox
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.changelog import Changelog
@@ -26,7 +26,8 @@ class RunWrites(NamedTuple):
         published: what others read.
         changes: of the visitor table, in the order of :func:`stream_app.worker.tables.changes_of`.
         applied: the input offset that the run ends with.
-        together: the state may be written before what others read is: see :func:`core.step.comes_again`.
+        together: the state may be written before what others read is: see
+            :func:`core.window.step.comes_again`.
     """
 
     published: Sequence[Batch]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from core.clicks import Click
-from core.evaluation import CUTOFF
+from core.measure.prequential import CUTOFF
+from core.window.clicks import Click
 from stream_app.settings import Settings
 from tests.oracles.answers_again import answers_again
 from tests.oracles.whole_log import Expected, expected_of

@@ -17,7 +17,7 @@ from statistics import median
 from core.index import SessionIndex
 from core.presets import PRESETS, preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.benchmarks import datasets, measure, peers, serenade
 from tests.benchmarks.synthetic import FRESH, Synthetic, catalogue_of
 

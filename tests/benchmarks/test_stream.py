@@ -107,6 +107,6 @@ def test_the_package_of_a_file_is_told_by_its_path():
     """Installed packages by their folder, ours by theirs, Python's own library as such."""
     assert package_of("env/lib/python3.11/site-packages/faust/app/base.py") == "faust"
     assert package_of("env/lib/python3.11/site-packages/six.py") == "six"
-    assert package_of("repo/core/step.py") == "core"
+    assert package_of("repo/core/window/step.py") == "core"
     assert package_of("usr/lib/python3.11/asyncio/events.py") == "python"
     assert package_of("<string>") == "other"

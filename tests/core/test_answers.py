@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.answers import Answer, ClickPlace, decode_answer, encode_answer
 from core.scoring import Recommended
-from core.step import Query
+from core.window.step import Query
 
 QUERY = Query("v1", "i9", 41, 1_396_860_669_277, 1_396_860_669_300, "3-40", ("i8", "i9"), "joined")
 RECOMMENDED = [

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.changelog import Entry, restore
-from core.sessions import HeldClick, Session, is_over_at
-from core.step import PartitionState, VisitorState
+from core.window.changelog import Entry, restore
+from core.window.sessions import HeldClick, Session, is_over_at
+from core.window.step import PartitionState, VisitorState
 from tests.oracles.streams import World, long_stream, whole
 from tests.oracles.two_writers import Broker, Writer
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.clicks import (
+from core.errors import BadClickError
+from core.window.clicks import (
     BAD_REASONS,
     MAX_ACTION_BYTES,
     MAX_NAME_BYTES,
@@ -19,7 +20,6 @@ from core.clicks import (
     parse_click,
     parse_time_ms,
 )
-from core.errors import BadClickError
 
 MAX_BYTES = 100_000
 MIB = 1_048_576

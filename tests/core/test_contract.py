@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from core.arrays import MAX_SESSION_CLICKS
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
-from core.kernel_codes import SOURCES
+from core.kernels.codes import SOURCES
 from core.params import _CHOICES, _RANGES, _SWITCHES, ScoringParameters
 from core.presets import PRESETS, preset
 from core.scoring import MOST_SECONDS, Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.any_parameters import ANY_PARAMETERS
 from tests.oracles.slow_scoring import SlowScorer
 

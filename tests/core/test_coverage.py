@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.coverage import Coverage
+from core.measure.coverage import Coverage
 
 N = 3
 answers = st.lists(st.lists(st.integers(0, 5000), max_size=N, unique=True), min_size=1, max_size=4)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.evaluation import CUTOFF, Judge, Judgement, popularity_rank, rank_of
 from core.identity import visitor_key
-from core.step import Query
+from core.measure.prequential import CUTOFF, Judge, Judgement, popularity_rank, rank_of
+from core.window.step import Query
 
 ITEMS = list(range(40))
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clicks import Click, encode_click
-from core.following import Follower
-from core.sessions import WindowRules
-from core.step import (
+from core.window.clicks import Click, encode_click
+from core.window.following import Follower
+from core.window.sessions import WindowRules
+from core.window.step import (
     DeadLetter,
     PartitionState,
     Query,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from core.clicks import Forget, parse_forget
 from core.errors import BadClickError
-from core.forgetting import MOST_REMEMBERED, Forgotten, Memory, decode_entry
 from core.identity import visitor_key
 from core.index import SessionIndex
-from core.sessions import ClosedSession, WindowRules
 from core.snapshot import Restoring, buffers_of, header_of
-from core.step import PartitionState, Record, VisitorState, advance_run, close_run, parse_run
+from core.window.clicks import Forget, parse_forget
+from core.window.forgetting import MOST_REMEMBERED, Forgotten, Memory, decode_entry
+from core.window.sessions import ClosedSession, WindowRules
+from core.window.step import PartitionState, Record, VisitorState, advance_run, close_run, parse_run
 from tests.oracles.index_contents import contents
 from tests.oracles.slow_window import slow_window
 from tests.oracles.streams import PARTITION, World, cuts, pieces, streams

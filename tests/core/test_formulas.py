@@ -14,7 +14,7 @@ from core.index import SessionIndex
 from core.params import POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.slow_scoring import slow_popular
 
 DAY_S = 86_400

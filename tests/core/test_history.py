@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.index import SessionIndex
 from core.presets import PRESETS
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.any_parameters import ANY_PARAMETERS
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(14)])

@@ -15,7 +15,7 @@ from core.identity import session_key
 from core.index import SessionIndex
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.index_contents import contents, posting_lists
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(40)])

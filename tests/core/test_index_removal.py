@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.arena_kernels import compact
 from core.arrays import ARENA_TOP, GARBAGE
 from core.index import SessionIndex
+from core.kernels.arena import compact
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
 from core.storage import with_room_in_arena, with_room_in_pool
+from core.window.sessions import ClosedSession
 from tests.oracles.index_contents import contents, posting_lists, sessions_of
 from tests.oracles.slow_scoring import slow_score
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import EvaluationError, InvalidParameterError
-from core.metrics import MEANS, MOST_CUTOFF, Cases, Point, Tally, checked_cutoffs, ranks_of
+from core.measure.metrics import MEANS, MOST_CUTOFF, Cases, Point, Tally, checked_cutoffs, ranks_of
 from tests.oracles.slow_metrics import slow_figures, slow_queries, slow_shown
 
 ITEMS = 12

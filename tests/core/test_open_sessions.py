@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.open_sessions import OpenSessions
-from core.sessions import WindowRules
+from core.window.open_sessions import OpenSessions
+from core.window.sessions import WindowRules
 
 RULES = WindowRules(gap_ms=10, grace_ms=3)
 VISITORS = st.sampled_from("abcde")

@@ -7,11 +7,11 @@ from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clicks import Click, encode_click
 from core.errors import BadClickError
-from core.placement import find_misplaced, is_misplaced, murmur2, partition_of, without
-from core.sessions import WindowRules
-from core.step import PartitionState, Record, advance_run, parse_run
+from core.window.clicks import Click, encode_click
+from core.window.placement import find_misplaced, is_misplaced, murmur2, partition_of, without
+from core.window.sessions import WindowRules
+from core.window.step import PartitionState, Record, advance_run, parse_run
 
 
 @given(st.binary(max_size=40))

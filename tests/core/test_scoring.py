@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from core.arrays import MAX_SESSION_CLICKS
-from core.compiled import keep
 from core.errors import InvalidParameterError
 from core.index import SessionIndex
+from core.kernels.compiled import keep
+from core.kernels.popularity import rank_popular
+from core.kernels.scoring import score_run
+from core.kernels.upkeep import add_sessions
 from core.params import EXCLUDES, POSITION_WEIGHTS, STEP_WEIGHTS, ScoringParameters
-from core.popularity_kernels import rank_popular
 from core.presets import PRESETS, preset
 from core.scoring import Scorer, count_sources, plain_popular
-from core.scoring_kernels import score_run
 from core.scratch import BATCH
-from core.sessions import ClosedSession
-from core.upkeep_kernels import add_sessions
+from core.window.sessions import ClosedSession
 from tests.oracles.slow_scoring import slow_score
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(12)])

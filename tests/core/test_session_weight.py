@@ -13,7 +13,7 @@ from core.errors import InvalidParameterError
 from core.index import SessionIndex
 from core.params import SAMPLINGS, ScoringParameters
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.slow_scoring import SlowScorer
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(9)])

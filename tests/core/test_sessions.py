@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.clicks import Click
 from core.errors import InvalidParameterError
-from core.sessions import (
+from core.window.clicks import Click
+from core.window.sessions import (
     CAUSES,
     Place,
     Session,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.significance import (
+from core.measure.significance import (
     MOST_EXACT,
     SWAPS,
     Estimate,

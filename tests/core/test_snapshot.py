@@ -10,8 +10,8 @@ from core.errors import StateError
 from core.index import SessionIndex
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
 from core.snapshot import Restoring, buffers_of, header_of
+from core.window.sessions import ClosedSession
 from tests.oracles.index_contents import contents, sessions_of
 
 NAMES = st.sampled_from([*(f"i{n}" for n in range(20)), "", "ü𝄞", "\ud800", "\udc00", "a\x00b", "long" * 100])

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from core.clicks import BAD_REASONS, WINDOW_REASONS, Click, Forget, encode_click
-from core.sessions import WindowRules, as_of, is_over_at
-from core.step import (
+from core.window.clicks import BAD_REASONS, WINDOW_REASONS, Click, Forget, encode_click
+from core.window.sessions import WindowRules, as_of, is_over_at
+from core.window.step import (
     PartitionState,
     Record,
     advance_run,

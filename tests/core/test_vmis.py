@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.index import SessionIndex
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from tests.oracles.slow_vmis import SlowVmis
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(15)])

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.compiled import CHUNK_BYTES
 from core.index import SessionIndex
-from core.kernel_codes import SOURCES
+from core.kernels.codes import SOURCES
+from core.kernels.compiled import CHUNK_BYTES
+from core.kernels.writing import LEAST_WRITTEN, write_items
 from core.name_texts import NameTexts
 from core.presets import preset
 from core.scoring import Recommended, Scorer
-from core.sessions import ClosedSession
-from core.writing_kernels import LEAST_WRITTEN, write_items
+from core.window.sessions import ClosedSession
 from tests.oracles.any_parameters import ANY_PARAMETERS
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(9)] + ["", '"', "\\", "\0\n", "\ud800", "𝄞ü"]) | st.text(

@@ -23,9 +23,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from core.clicks import Click
-from stream_app.brokers import local_kafka
+from core.window.clicks import Click
 from stream_app.compiled import use_cache
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 
 MODULES = ("workers", "brokers", "state", "load")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_app.brokers import local_kafka
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.faults.cluster import kafka_nodes
 from tests.faults.stream import FaultStream, Outcome, freeze, thaw

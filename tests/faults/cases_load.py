@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from core.answers import Answer
-from core.clicks import Click
-from core.sessions import ClosedSession
+from core.window.clicks import Click
+from core.window.sessions import ClosedSession
 from stream_app.settings import Settings
 from tests.faults.stream import FaultStream, Outcome
 from tests.oracles.whole_log import BEGIN_MS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.clicks import Click
+from core.window.clicks import Click
 from stream_app.settings import Settings
 from tests.faults.stream import FaultStream, Outcome
 from tests.oracles.whole_log import BEGIN_MS

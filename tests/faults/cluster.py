@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from stream_app.broker_process import HOST, Broker, free_ports
-from stream_app.brokers import local_kafka, new_cluster_id
+from stream_app.kafka.broker_process import HOST, Broker, free_ports
+from stream_app.kafka.brokers import local_kafka, new_cluster_id
 
 
 @contextmanager

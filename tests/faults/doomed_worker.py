@@ -15,8 +15,8 @@ import signal
 import sys
 
 from stream_app.cli import main
-from stream_app.kafka_transactions import TransactionalOutbox
-from stream_app.outbox import Outbox
+from stream_app.kafka.outbox import Outbox
+from stream_app.kafka.transactions import TransactionalOutbox
 from stream_app.worker.changelog import Changelog
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.writers import ConfirmedWriter

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rocksdict import AccessType, Options, Rdict
 
-from core.changelog import Entry, restore
-from core.sessions import is_over_at
-from core.step import PartitionState, VisitorState
+from core.window.changelog import Entry, restore
+from core.window.sessions import is_over_at
+from core.window.step import PartitionState, VisitorState
+from stream_app.kafka.topics import changelog_topic
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic
 from stream_app.worker.tables import AS_OF, decode_partition, decode_visitor, visitor_of
 from tests.exact_stream import check_topics
 from tests.oracles.answers_again import answers_again

@@ -15,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
-from core.clicks import Click
 from core.errors import BrokerError
 from core.index import SessionIndex
 from core.scoring import Scorer
-from stream_app.kafka import new_topic_reader
+from core.window.clicks import Click
+from stream_app.kafka.client import new_topic_reader
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW
 from tests.faults.exact import check_exact, check_tables

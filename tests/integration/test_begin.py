@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from core.clicks import Click
 from core.errors import SettingsError, StateError, TopicError
-from stream_app.beginning import begin
+from core.window.clicks import Click
+from stream_app.kafka.topics import changelog_topic
+from stream_app.operations.beginning import begin
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic
 from tests.kafka_admin import committed_offsets
 from tests.oracles.whole_log import BEGIN_MS, expected_of
 from tests.worker_process import (

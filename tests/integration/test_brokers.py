@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import BrokerError
-from stream_app import kafka as door
-from stream_app.broker_process import free_ports
-from stream_app.brokers import embedded_broker, local_kafka
-from stream_app.kafka import TopicShape
+from stream_app.kafka import client as door
+from stream_app.kafka.broker_process import free_ports
+from stream_app.kafka.brokers import embedded_broker, local_kafka
+from stream_app.kafka.client import TopicShape
 from stream_app.settings import Settings
 
 NEXTCLICK = str(Path(sys.executable).with_name("nextclick"))

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.broker_process import free_ports
-from stream_app.brokers import local_kafka
+from stream_app.kafka.broker_process import free_ports
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import ENV_PREFIX, Settings
 from tests.composed import command_of, listeners, ours, services, workers
 from tests.worker_process import NEXTCLICK, WorkerProcess, read_topics, wait_until

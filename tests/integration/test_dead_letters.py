@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from core.clicks import Click, encode_click
+from core.window.clicks import Click, encode_click
 from stream_app.cli import app
 from stream_app.settings import Settings
 from tests.oracles.whole_log import BEGIN_MS

@@ -9,10 +9,10 @@ import re
 import msgspec
 import pytest
 
-from core.clicks import Click
 from core.errors import ExplainError, TopicError
-from stream_app.explain import Explanation, explain
-from stream_app.kafka import open_producer
+from core.window.clicks import Click
+from stream_app.kafka.client import open_producer
+from stream_app.operations.explain import Explanation, explain
 from stream_app.settings import Settings
 from tests.kafka_admin import delete_before
 from tests.oracles.whole_log import BEGIN_MS, expected_of, messy_clicks

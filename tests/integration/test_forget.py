@@ -10,12 +10,12 @@ from typing import NamedTuple
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from core.clicks import Click
 from core.errors import ExplainError
 from core.index import SessionIndex
-from core.sessions import ClosedSession
-from stream_app.explain import explain
-from stream_app.index_feed import IndexFeed
+from core.window.clicks import Click
+from core.window.sessions import ClosedSession
+from stream_app.index.feed import IndexFeed
+from stream_app.operations.explain import explain
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from tests.exact_stream import MESSY_WINDOW, wait_exact

@@ -16,17 +16,17 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from core.clicks import Click
 from core.errors import StatusError
-from core.sessions import HeldClick, Session
-from core.step import VisitorState
-from stream_app.broker_process import Broker
-from stream_app.brokers import local_kafka
-from stream_app.fingerprint import fingerprint
-from stream_app.outbox import Outbox, OutRecord
+from core.window.clicks import Click
+from core.window.sessions import HeldClick, Session
+from core.window.step import VisitorState
+from stream_app.kafka.broker_process import Broker
+from stream_app.kafka.brokers import local_kafka
+from stream_app.kafka.outbox import Outbox, OutRecord
+from stream_app.kafka.topics import changelog_topic
+from stream_app.operations.status import Status, authorization, read_status
 from stream_app.settings import Settings
-from stream_app.status import Status, authorization, read_status
-from stream_app.topics import changelog_topic
+from stream_app.worker.fingerprint import fingerprint
 from stream_app.worker.tables import encode_state
 from tests.oracles.whole_log import BEGIN_MS
 from tests.worker_process import (

@@ -22,8 +22,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
-from core.clicks import Click
-from stream_app import topics
+from core.window.clicks import Click
+from stream_app.kafka import topics
 from tests.dockerfile import ROOT, Step, last, stages, variables
 from tests.worker_process import WorkerProcess, send_clicks, wait_done
 
@@ -130,11 +130,11 @@ def test_every_kernel_is_prepared(image):
     names = {re.sub(r"-\d+\..*", "", name) for name in compiled(image.root / "opt") if name.endswith(".nbc")}
     marked = {
         f"{path.stem}.{function}"
-        for path in (ROOT / "core").glob("*.py")
+        for path in (ROOT / "core").rglob("*.py")
         for function in re.findall(r"^@kernel\ndef (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert names == marked
-    assert "scoring_kernels.score_run" in names
+    assert "scoring.score_run" in names
 
 
 def test_a_worker_of_the_image_answers_compiles_nothing_and_writes_to_its_volume_only(image, settings):

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from core.errors import TopicError
-from stream_app import kafka as door
-from stream_app import topics
-from stream_app.kafka import TopicShape
+from stream_app.kafka import client as door
+from stream_app.kafka import topics
+from stream_app.kafka.client import TopicShape
 
 
 async def take(reader, count: int) -> list:

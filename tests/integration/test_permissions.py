@@ -13,7 +13,7 @@ import pytest
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from core.errors import AccessError
-from stream_app.permissions import Permission, commands, lacking, permissions, refuse_lacking
+from stream_app.kafka.acls import Permission, commands, lacking, permissions, refuse_lacking
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, wait_exact
 from tests.kafka_admin import administer

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 
-from core.clicks import Click, encode_click
-from core.placement import is_misplaced, partition_of
-from core.step import Record
-from stream_app.explain import explain
-from stream_app.kafka import open_producer
+from core.window.clicks import Click, encode_click
+from core.window.placement import is_misplaced, partition_of
+from core.window.step import Record
+from stream_app.kafka.client import open_producer
+from stream_app.operations.explain import explain
 from stream_app.settings import Settings
 from tests.oracles.whole_log import expected_of, messy_clicks
 from tests.worker_process import (

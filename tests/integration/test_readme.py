@@ -15,8 +15,8 @@ import pytest
 
 from core.answers import decode_answer
 from core.presets import PRESETS
-from stream_app import topics
-from stream_app.broker_process import free_ports
+from stream_app.kafka import topics
+from stream_app.kafka.broker_process import free_ports
 from stream_app.settings import Settings
 from tests.worker_process import NEXTCLICK, WorkerProcess
 

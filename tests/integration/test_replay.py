@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from core.errors import BrokerError, TopicError
-from stream_app import topics
-from stream_app.brokers import local_kafka
-from stream_app.columns import guess_columns
-from stream_app.files import open_table
-from stream_app.kafka import new_topic_reader
-from stream_app.replay import MAX_SPEED, replay
-from stream_app.sender import MAX_OUTSTANDING
+from stream_app.kafka import topics
+from stream_app.kafka.brokers import local_kafka
+from stream_app.kafka.client import new_topic_reader
+from stream_app.kafka.sender import MAX_OUTSTANDING
+from stream_app.recordings.columns import guess_columns
+from stream_app.recordings.files import open_table
+from stream_app.recordings.replay import MAX_SPEED, replay
 
 NEXTCLICK = [sys.executable, "-c", "from stream_app.cli import main; main()"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from core.clicks import Click
 from core.errors import BrokerError, SettingsError
-from stream_app import topics
+from core.window.clicks import Click
+from stream_app.kafka import topics
 from stream_app.settings import Settings
 from tests.oracles.whole_log import BEGIN_MS
 from tests.secured_kafka import USERS, Secured, secured_kafka, with_

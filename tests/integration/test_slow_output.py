@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.clicks import Click
-from stream_app import kafka_jars
-from stream_app.brokers import CACHE, local_kafka
+from core.window.clicks import Click
+from stream_app.kafka import jars as kafka_jars
+from stream_app.kafka.brokers import CACHE, local_kafka
+from stream_app.kafka.topics import transactional_id
 from stream_app.settings import Settings
-from stream_app.topics import transactional_id
 from tests.oracles.whole_log import BEGIN_MS, expected_of
 from tests.worker_process import (
     WorkerProcess,

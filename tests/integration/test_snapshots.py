@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from core.scoring import Scorer
-from core.sessions import ClosedSession
-from stream_app.index_feed import IndexFeed
-from stream_app.kafka import describe_topics
+from core.window.sessions import ClosedSession
+from stream_app.index.feed import IndexFeed
+from stream_app.kafka.client import describe_topics
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from tests.kafka_admin import administer, delete_before

@@ -11,11 +11,11 @@ import pytest
 from aiokafka.admin import NewPartitions
 from typer.testing import CliRunner
 
-from core.clicks import Click
+from core.window.clicks import Click
 from stream_app.cli import app
-from stream_app.kafka_groups import group_offsets
+from stream_app.kafka.groups import group_offsets
+from stream_app.kafka.topics import changelog_topic
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic
 from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
 from tests.faults.exact import check_tables
 from tests.kafka_admin import administer

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from core.clicks import Click
 from core.errors import TopicError
-from stream_app import kafka as door
-from stream_app import topics
-from stream_app.brokers import embedded_broker
-from stream_app.kafka import TopicShape
-from stream_app.kafka_groups import group_offsets
-from stream_app.lag import PartitionLag, lag_of
+from core.window.clicks import Click
+from stream_app.kafka import client as door
+from stream_app.kafka import topics
+from stream_app.kafka.brokers import embedded_broker
+from stream_app.kafka.client import TopicShape
+from stream_app.kafka.groups import group_offsets
+from stream_app.kafka.lag import PartitionLag, lag_of
+from stream_app.kafka.topics import Problem
 from stream_app.settings import Settings
-from stream_app.topics import Problem
 from tests.oracles.whole_log import BEGIN_MS
 from tests.worker_process import send_clicks
 

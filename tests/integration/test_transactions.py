@@ -9,14 +9,14 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from core.errors import BrokerError, TransactionLostError
-from core.step import PartitionState
-from stream_app.index_feed import IndexFeed
-from stream_app.kafka_transactions import TransactionalOutbox
-from stream_app.outbox import Batch, OutRecord
-from stream_app.partition_log import PartitionLog
+from core.window.step import PartitionState
+from stream_app.index.feed import IndexFeed
+from stream_app.kafka.outbox import Batch, OutRecord
+from stream_app.kafka.partition_log import PartitionLog
+from stream_app.kafka.topics import changelog_topic, transactional_id
+from stream_app.kafka.transactions import TransactionalOutbox
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
-from stream_app.topics import changelog_topic, transactional_id
 from stream_app.worker.tables import encode_state
 from tests.exact_stream import MESSY_WINDOW, check_topics, wait_exact
 from tests.faults.exact import check_exact, check_tables

@@ -18,11 +18,11 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
-from core.clicks import encode_click
-from core.step import Record
-from stream_app.kafka_security import client_options
+from core.window.clicks import encode_click
+from core.window.step import Record
+from stream_app.kafka.security import client_options
+from stream_app.kafka.topics import changelog_topic
 from stream_app.settings import Settings
-from stream_app.topics import changelog_topic
 from stream_app.worker.app import new_app
 from stream_app.worker.transport import RunConsumer, RunTransport
 from tests.kafka_admin import committed_offsets, delete_before

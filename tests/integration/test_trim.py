@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from core.errors import SettingsError
-from core.sessions import ClosedSession
-from stream_app.index_feed import IndexFeed
+from core.window.sessions import ClosedSession
+from stream_app.index.feed import IndexFeed
+from stream_app.operations.trimming import trim
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
-from stream_app.trimming import trim
 from tests.oracles.index_contents import sessions_of
 from tests.worker_process import WorkerProcess, create_topics, send_sessions, wait_until
 

@@ -11,11 +11,11 @@ import pytest
 
 from core.errors import StateError
 from core.snapshot import FORMAT
-from stream_app.kafka_groups import group_offsets
-from stream_app.outbox import Outbox, OutRecord
+from stream_app.index.snapshot import load_snapshot
+from stream_app.kafka.groups import group_offsets
+from stream_app.kafka.outbox import Outbox, OutRecord
+from stream_app.kafka.topics import changelog_topic
 from stream_app.settings import Settings
-from stream_app.snapshot import load_snapshot
-from stream_app.topics import changelog_topic
 from stream_app.worker.tables import STATE_VERSIONS
 from tests.exact_stream import MESSY_WINDOW, closed_by_id
 from tests.faults.exact import check_tables

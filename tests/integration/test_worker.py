@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from core.clicks import BAD_REASONS, Click, encode_click
+from core.window.clicks import BAD_REASONS, Click, encode_click
 from stream_app.settings import Settings
 from tests.oracles.answers_again import answers_again
 from tests.oracles.whole_log import BEGIN_MS, Expected, expected_of, messy_clicks

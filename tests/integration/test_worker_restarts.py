@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from core.clicks import Click
-from stream_app.kafka_security import client_options
+from core.window.clicks import Click
+from stream_app.kafka.security import client_options
 from stream_app.settings import Settings
 from tests.exact_stream import MESSY_WINDOW, closed_by_id, wait_exact
 from tests.kafka_admin import committed_offsets, group_members

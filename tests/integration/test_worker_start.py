@@ -10,12 +10,12 @@ from dataclasses import replace
 import msgspec
 
 from core.answers import Answer, decode_answer
-from core.clicks import Click
-from core.sessions import ClosedSession
-from core.step import Query
-from stream_app import topics
-from stream_app.broker_process import free_ports
-from stream_app.kafka import create_topics as create_shapes
+from core.window.clicks import Click
+from core.window.sessions import ClosedSession
+from core.window.step import Query
+from stream_app.kafka import topics
+from stream_app.kafka.broker_process import free_ports
+from stream_app.kafka.client import create_topics as create_shapes
 from stream_app.settings import Settings
 from tests.oracles.answers_again import answers_again
 from tests.oracles.whole_log import BEGIN_MS, expected_of

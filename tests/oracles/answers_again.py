@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from core.answers import Answer, decode_answer, encode_answer
-from core.forgetting import Forgotten
 from core.index import SessionIndex
 from core.scoring import Scorer
-from core.sessions import ClosedSession
-from core.step import Query
+from core.window.forgetting import Forgotten
+from core.window.sessions import ClosedSession
+from core.window.step import Query
 from stream_app.settings import Settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 
 FIRST_MS = 1_396_860_000_000
 STEP_MS = 60_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FIRST, NEXT, POOL_BASE
-from core.compiled import kernel
-from core.posting_kernels import newest_posting, slot_at
-from core.session_kernels import end_of, is_held, item_at, items_of
+from core.kernels.compiled import kernel
+from core.kernels.held_sessions import end_of, is_held, item_at, items_of
+from core.kernels.postings import newest_posting, slot_at
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The slow, obvious twin of core.metrics: one query after the other, straight from the definitions."""
+"""The slow, obvious twin of core.measure.metrics: one query after the other, from the definitions."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
-from core.clicks import Click, Forget
-from core.sessions import ClosedSession
+from core.window.clicks import Click, Forget
+from core.window.sessions import ClosedSession
 
 FOREVER = float("inf")
 
@@ -64,8 +64,8 @@ def slow_window(partition, log, rules) -> Verdict:
 
     Args:
         partition: number of the input partition.
-        log: all its records with what they were read as (core.step.Parsed), by ascending offset.
-        rules: core.sessions.WindowRules.
+        log: all its records with what they were read as (core.window.step.Parsed), by ascending offset.
+        rules: core.window.sessions.WindowRules.
     """
     dead, believed, forgotten = {}, [], {}
     for record, click in log:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from core.clicks import Click, encode_click
-from core.sessions import WindowRules
-from core.step import (
+from core.window.clicks import Click, encode_click
+from core.window.sessions import WindowRules
+from core.window.step import (
     PartitionState,
     Record,
     VisitorState,

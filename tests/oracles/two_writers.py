@@ -1,4 +1,4 @@
-"""A changelog with more than one writer: what core/changelog.py is for, in plain values.
+"""A changelog with more than one writer: what core/window/changelog.py is for, in plain values.
 
 A writer publishes a run's outputs, sends its changelog records, which reach the log one by one and at any
 time later, and stores the run when all have. The records of a writer that was replaced may come at any time.
@@ -6,8 +6,8 @@ time later, and stores the run when all have. The records of a writer that was r
 
 from __future__ import annotations
 
-from core.changelog import Entry, restore
-from core.step import PartitionState, RunResult, advance_run, close_run, visitors_of
+from core.window.changelog import Entry, restore
+from core.window.step import PartitionState, RunResult, advance_run, close_run, visitors_of
 from tests.oracles.streams import PARTITION, World
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from core.clicks import Click
-from core.sessions import ClosedSession, WindowRules
-from core.step import (
+from core.window.clicks import Click
+from core.window.sessions import ClosedSession, WindowRules
+from core.window.step import (
     DeadLetter,
     PartitionState,
     Query,

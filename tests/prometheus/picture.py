@@ -19,8 +19,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from stream_app.brokers import local_kafka
 from stream_app.demo.purchases import clicks, read_purchases
+from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.prometheus.expressions import DASHBOARDS, filled_in, panels_of
 from tests.prometheus.prometheus_process import PrometheusProcess

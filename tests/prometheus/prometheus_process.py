@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import yaml
 
-from stream_app.broker_process import free_ports
+from stream_app.kafka.broker_process import free_ports
 from tests.prometheus.binaries import ROOT, program
 
 CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"

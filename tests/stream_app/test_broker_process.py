@@ -8,8 +8,8 @@ import time
 import pytest
 
 from core.errors import BrokerError
-from stream_app import broker_process
-from stream_app.broker_process import HOST, Broker, free_ports
+from stream_app.kafka import broker_process
+from stream_app.kafka.broker_process import HOST, Broker, free_ports
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from core.errors import EvaluationError, InvalidParameterError
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.comparisons.matrices import inverse, matrix_of
 from stream_app.comparisons.methods import ease, item_cf, slist, user_cf
 from stream_app.comparisons.neighbours import CosineNeighbours

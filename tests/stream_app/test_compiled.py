@@ -24,7 +24,7 @@ from stream_app.compiled import use_cache
 cache, options = Path(sys.argv[1]), json.loads(sys.argv[2])
 print(use_cache(cache, **{**options, "prepared": options.get("prepared") and Path(options["prepared"])}))
 import numpy as np
-from core.compiled import keep
+from core.kernels.compiled import keep
 keep((np.empty(0),))
 """
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DemoError
-from stream_app.columns import click_of, guess_columns
 from stream_app.demo.purchases import (
     STEP_MS,
     Purchase,
@@ -23,7 +22,8 @@ from stream_app.demo.purchases import (
     shuffled,
 )
 from stream_app.demo.recording import write_recording
-from stream_app.files import open_table
+from stream_app.recordings.columns import click_of, guess_columns
+from stream_app.recordings.files import open_table
 
 REAL_BASKETS = 3_000
 

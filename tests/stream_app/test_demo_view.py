@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from core.answers import Answer, ClickPlace
-from core.clicks import Click
 from core.scoring import Recommended
+from core.window.clicks import Click
 from stream_app.demo.statistics import (
     MOST_POINTS,
     SHOWN_CLICKS,

@@ -90,7 +90,7 @@ def test_what_the_document_on_security_sets_are_settings():
     assert named <= Settings.model_fields.keys()
     _, _, table = text.partition("| the sentence begins |\n|---|---|\n")
     rows = table.partition("\n\n")[0].splitlines()
-    code = (ROOT / "stream_app" / "kafka_diagnosis.py").read_text(encoding="utf-8")
+    code = (ROOT / "stream_app" / "kafka" / "diagnosis.py").read_text(encoding="utf-8")
     for row in rows:
         for sentence in re.findall(r"`([^`]+)`", row.split("|")[2]):
             parts = re.split(r"Kafka at …|…|'shop'|SCRAM-SHA-512|127\.0\.0\.1|PLAINTEXT|SSL", sentence)

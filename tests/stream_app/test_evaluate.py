@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import EvaluationError, InvalidParameterError
 from core.params import ScoringParameters
 from core.presets import PRESETS, preset
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.holdout import Holdout, holdout
 from stream_app.evaluate.methods import (
     EngineRecommender,

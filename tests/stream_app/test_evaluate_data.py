@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import EvaluationError, ReplayError
-from core.sessions import ClosedSession, WindowRules
-from core.step import Parsed, Record
+from core.window.sessions import ClosedSession, WindowRules
+from core.window.step import Parsed, Record
 from stream_app.evaluate.data import (
     Reading,
     ReadOptions,

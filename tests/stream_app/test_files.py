@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 from core.errors import ReplayError
-from stream_app.delimited import MAX_QUOTED_LINES
-from stream_app.files import open_table
-from stream_app.lines import MAX_LINE_BYTES
-from stream_app.rows import BadLine
+from stream_app.recordings.delimited import MAX_QUOTED_LINES
+from stream_app.recordings.files import open_table
+from stream_app.recordings.lines import MAX_LINE_BYTES
+from stream_app.recordings.rows import BadLine
 
 COLUMNS = ["visitor", "item", "time"]
 MIB = 1024 * 1024
@@ -282,7 +282,7 @@ import sys
 sys.modules["pyarrow"] = None  # what an import of a package that is not there comes to
 from pathlib import Path
 from core.errors import ReplayError
-from stream_app.files import open_table
+from stream_app.recordings.files import open_table
 print(open_table(Path({str(tmp_path / "a.csv")!r})).columns)
 try:
     open_table(Path({str(tmp_path / "a.parquet")!r}))
@@ -346,7 +346,7 @@ def test_reading_holds_a_small_part_of_the_file(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from stream_app.files import open_table
+from stream_app.recordings.files import open_table
 peak_kib = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_table(Path(sys.argv[1])) as table:
     found = table.rows()

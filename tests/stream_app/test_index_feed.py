@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.index_feed import REST_FROM, REST_S, rest_s
+from stream_app.index.feed import REST_FROM, REST_S, rest_s
 
 
 @pytest.mark.parametrize(

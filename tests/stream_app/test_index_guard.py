@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.index_guard import IndexGuard, in_thread
+from stream_app.index.guard import IndexGuard, in_thread
 
 #: What a coroutine does: (change it, steps of the loop before, steps of the loop inside, cancel it then).
 PLANS = st.lists(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BrokerError
-from stream_app import kafka_jars
+from stream_app.kafka import jars as kafka_jars
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_java_version(answer, version):
 
 def test_pom_and_constant_agree():
     """The version that names the cache folder is the one that Maven fetches."""
-    pom = (importlib.resources.files("stream_app") / "data" / "kafka-pom.xml").read_text()
+    pom = (importlib.resources.files("stream_app.kafka") / "kafka-pom.xml").read_text()
     assert f"<version>{kafka_jars.KAFKA_VERSION}</version>" in pom
 
 

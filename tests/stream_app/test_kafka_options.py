@@ -10,8 +10,8 @@ import time
 import pytest
 
 from core.errors import BrokerError, SettingsError
-from stream_app import kafka, kafka_diagnosis
-from stream_app.kafka_security import client_options
+from stream_app.kafka import client, diagnosis
+from stream_app.kafka.security import client_options
 from stream_app.settings import Settings
 
 
@@ -43,17 +43,17 @@ def test_bad_authority(tmp_path, text):
 
 async def produce(settings: Settings) -> None:
     """Start a producer that must fail."""
-    await kafka.open_producer(settings)
+    await client.open_producer(settings)
 
 
 async def read(settings: Settings) -> None:
     """Start a reader that must fail."""
-    await kafka.start(kafka.new_log_reader(settings, "sessions", 0), settings)
+    await client.start(client.new_log_reader(settings, "sessions", 0), settings)
 
 
 async def describe(settings: Settings) -> None:
     """Ask for a topic."""
-    await kafka.describe_topics(settings, ["clicks"])
+    await client.describe_topics(settings, ["clicks"])
 
 
 @pytest.mark.parametrize("contact", [produce, read, describe])
@@ -73,8 +73,8 @@ def test_refused(contact):
 @pytest.mark.parametrize("contact", [produce, read, describe])
 def test_silent(contact, monkeypatch):
     """Where something accepts connections and never answers, the wait is bounded."""
-    monkeypatch.setattr(kafka, "CONTACT_S", 0.5)
-    monkeypatch.setattr(kafka_diagnosis, "STEP_S", 0.5)
+    monkeypatch.setattr(client, "CONTACT_S", 0.5)
+    monkeypatch.setattr(diagnosis, "STEP_S", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

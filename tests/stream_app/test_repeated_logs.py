@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from stream_app.repeated_logs import EVERY_S, MOST_REMEMBERED, OF_OTHERS, RateLimit
+from stream_app.kafka.repeated_logs import EVERY_S, MOST_REMEMBERED, OF_OTHERS, RateLimit
 
 
 def line(
@@ -44,8 +44,8 @@ def test_other_lines_of_it_pass():
 
 def test_our_own_lines_may_come_some_times_before_they_are_counted():
     """The same thing of a few partitions at once is said of each; a thousand unreadable records are not."""
-    lines = [line(100.0 + 0.001 * n, "record %d is none", "stream_app.index_feed", n) for n in range(1000)]
-    lines.append(line(100.0 + EVERY_S, "record %d is none", "stream_app.index_feed", 1000))
+    lines = [line(100.0 + 0.001 * n, "record %d is none", "stream_app.index.feed", n) for n in range(1000)]
+    lines.append(line(100.0 + EVERY_S, "record %d is none", "stream_app.index.feed", 1000))
     said = passed(RateLimit("aiokafka"), lines)
     assert said[:-1] == [f"record {n} is none" for n in range(OF_OTHERS)]
     assert said[-1] == f"record 1000 is none (and {1000 - OF_OTHERS} more like it)"

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
-from core.clicks import MAX_TIME_MS, MILLISECONDS_FROM, Click, parse_click
 from core.errors import BadClickError, ReplayError
+from core.window.clicks import MAX_TIME_MS, MILLISECONDS_FROM, Click, parse_click
 from stream_app.cli import replay as command
-from stream_app.columns import Columns, click_of, guess_columns, other_visitors
-from stream_app.files import open_table
-from stream_app.replay import MAX_SHOWN_BAD_LINES, MAX_SPEED, Pace, ReplayReport, dry_run
+from stream_app.recordings.columns import Columns, click_of, guess_columns, other_visitors
+from stream_app.recordings.files import open_table
+from stream_app.recordings.replay import MAX_SHOWN_BAD_LINES, MAX_SPEED, Pace, ReplayReport, dry_run
 from stream_app.settings import Settings
 
 PLAIN = Columns("visitor", "item", "time")

@@ -8,8 +8,8 @@ import traceback
 import pytest
 
 from core.errors import SettingsError
-from stream_app.fingerprint import OWN, changed, fingerprint
 from stream_app.settings import SECRETS, Settings, load_settings
+from stream_app.worker.fingerprint import OWN, changed, fingerprint
 
 SECRET = "wonder-word"  # noqa: S105 -- made up
 

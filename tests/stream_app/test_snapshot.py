@@ -18,9 +18,9 @@ from core.errors import StateError
 from core.index import SessionIndex
 from core.presets import preset
 from core.scoring import Scorer
-from core.sessions import ClosedSession
 from core.snapshot import FORMAT
-from stream_app.snapshot import MAGIC, load_snapshot, save_snapshot
+from core.window.sessions import ClosedSession
+from stream_app.index.snapshot import MAGIC, load_snapshot, save_snapshot
 
 PARAMETERS = {"topic": "sessions", "index_sessions": 50}
 
@@ -30,8 +30,8 @@ from pathlib import Path
 import numba
 numba.config.CACHE_DIR = sys.argv[2]
 from core.index import SessionIndex
-from core.sessions import ClosedSession
-from stream_app.snapshot import save_snapshot
+from core.window.sessions import ClosedSession
+from stream_app.index.snapshot import save_snapshot
 index = SessionIndex(50_000)
 index.add(ClosedSession(f"0-{n}", "", (f"i{n}", "a"), (), 0, n, "gap", 2) for n in range(20_000))
 print("ready", flush=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from core.changelog import restore
 from core.errors import StateError
-from core.step import PartitionState
+from core.window.changelog import restore
+from core.window.step import PartitionState
 from stream_app.settings import Settings
 from stream_app.worker.app import new_app
 from stream_app.worker.tables import AS_OF, STATE_VERSIONS, VisitorTable, changes_of, encode_state
@@ -60,7 +60,7 @@ def two_writers(chance):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_table_restores_as_the_rule_says(table, seed):
-    """States, the partition's record and what is stale are those of core/changelog.py, batch by batch."""
+    """States, the partition's record and what is stale are as core/window/changelog.py has it, by batch."""
     chance = random.Random(seed)  # noqa: S311 -- a plan that is the same each time
     broker = two_writers(chance)
     records = [record_of(offset, entry) for offset, entry in broker.changelog]

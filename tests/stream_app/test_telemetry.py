@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.clicks import BAD_REASONS, WINDOW_REASONS
+from core.window.clicks import BAD_REASONS, WINDOW_REASONS
 from stream_app.telemetry import Telemetry, set_by_partition
 
 

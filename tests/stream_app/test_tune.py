@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.errors import EvaluationError, TuneError
 from core.params import EXCLUDES
 from core.presets import PRESETS, preset
-from core.sessions import ClosedSession
+from core.window.sessions import ClosedSession
 from stream_app.evaluate.holdout import holdout
 from stream_app.evaluate.methods import EngineRecommender
 from stream_app.tune.figures import WORTH, Figures

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.step import Record
+from core.window.step import Record
 from stream_app.worker.waiting_runs import MOST_WAITING, Run, WaitingRuns
 
 MOST_CLICKS = 10

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from core.answers import encode_answer
-from core.clicks import MAX_ACTION_BYTES, MAX_NAME_BYTES, MAX_TIME_MS
 from core.scoring import Recommended
-from core.sessions import HeldClick, Session, WindowRules, close
-from core.step import Query, VisitorState
+from core.window.clicks import MAX_ACTION_BYTES, MAX_NAME_BYTES, MAX_TIME_MS
+from core.window.sessions import HeldClick, Session, WindowRules, close
+from core.window.step import Query, VisitorState
+from stream_app.kafka.topics import SESSION_BYTES, wanted_topics
 from stream_app.settings import Settings
-from stream_app.topics import SESSION_BYTES, wanted_topics
 
 
 def test_wanted_topics():

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from core.presets import PRESETS
-from stream_app.kafka_jars import KAFKA_VERSION
+from stream_app.kafka.jars import KAFKA_VERSION
 from tests.benchmarks import datasets
 from tests.benchmarks.stream import (
     choices,

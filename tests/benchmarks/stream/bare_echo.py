@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
-from stream_app.kafka import new_topic_reader
-from stream_app.outbox import Outbox, OutRecord
+from stream_app.kafka.client import new_topic_reader
+from stream_app.kafka.outbox import Outbox, OutRecord
 from stream_app.settings import load_settings
 
 

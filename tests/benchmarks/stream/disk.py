@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stream_app.topics import changelog_topic
+from stream_app.kafka.topics import changelog_topic
 from tests.benchmarks.stream.load import clicks_of, fill
 from tests.benchmarks.stream.place import make_topics, new_worker, say
 from tests.worker_process import wait_until

@@ -22,11 +22,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from core.changelog import restore
-from core.clicks import Click
-from core.step import PartitionState
-from stream_app.kafka import new_topic_reader
-from stream_app.topics import changelog_topic
+from core.window.changelog import restore
+from core.window.clicks import Click
+from core.window.step import PartitionState
+from stream_app.kafka.client import new_topic_reader
+from stream_app.kafka.topics import changelog_topic
 from tests.benchmarks.stream.load import BEGIN_S
 from tests.benchmarks.stream.place import make_topics, new_worker, say
 from tests.faults.exact import entry_of

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from aiokafka import TopicPartition
 
-from stream_app.kafka import end_offsets, new_topic_reader
+from stream_app.kafka.client import end_offsets, new_topic_reader
 from tests.benchmarks.measure import percentile
 from tests.benchmarks.stream.contenders import DOES, Contender, prepare
 from tests.benchmarks.stream.load import clicks_of, fill, wire

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 from aiokafka.partitioner import DefaultPartitioner
 
-from core.clicks import Click, encode_click
-from core.sessions import ClosedSession
-from stream_app.outbox import Outbox, OutRecord
+from core.window.clicks import Click, encode_click
+from core.window.sessions import ClosedSession
+from stream_app.kafka.outbox import Outbox, OutRecord
 from tests.benchmarks import datasets
 from tests.benchmarks.synthetic import FRESH, Synthetic
 

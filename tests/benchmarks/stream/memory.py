@@ -13,7 +13,7 @@ from typing import Final
 
 from rocksdict import AccessType, Options, Rdict
 
-from stream_app.topics import changelog_topic
+from stream_app.kafka.topics import changelog_topic
 from stream_app.worker.tables import decode_visitor
 from tests.benchmarks.stream.place import resident_mib, say
 from tests.benchmarks.stream.state import QUICK_SIZES, SIZES, with_state

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from stream_app import topics
-from stream_app.broker_process import Broker
-from stream_app.brokers import local_kafka
-from stream_app.kafka import TopicShape, create_topics
+from stream_app.kafka import topics
+from stream_app.kafka.broker_process import Broker
+from stream_app.kafka.brokers import local_kafka
+from stream_app.kafka.client import TopicShape, create_topics
 from stream_app.settings import Settings
 from tests.benchmarks.stream.load import Load
 from tests.worker_process import NEXTCLICK, WorkerProcess

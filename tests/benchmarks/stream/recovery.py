@@ -19,8 +19,8 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from core.clicks import Click
-from stream_app.kafka import end_offsets, new_topic_reader, open_producer
+from core.window.clicks import Click
+from stream_app.kafka.client import end_offsets, new_topic_reader, open_producer
 from tests.benchmarks.stream.load import BEGIN_S, fill, wire
 from tests.benchmarks.stream.place import make_topics, new_worker, say
 from tests.benchmarks.stream.state import BOUND_S, QUICK_SIZES, SIZES, SPAN_S, with_state

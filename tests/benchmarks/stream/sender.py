@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from stream_app.kafka import open_producer
+from stream_app.kafka.client import open_producer
 from stream_app.settings import load_settings
 
 #: Seconds between two ticks, up to a thousand clicks a second and above.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Final
 
-from core.clicks import Click
+from core.window.clicks import Click
 from tests.benchmarks.stream.load import BEGIN_S, fill, fill_clicks
 from tests.benchmarks.stream.place import make_topics, new_worker, resident_mib
 from tests.worker_process import wait_until

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from stream_app.kafka import end_offsets, new_topic_reader
+from stream_app.kafka.client import end_offsets, new_topic_reader
 from tests.benchmarks.stream.contenders import DOES, contenders, prepare
 from tests.benchmarks.stream.load import clicks_of, fill
 from tests.benchmarks.stream.place import cpu_s, machine_cpu_s, say

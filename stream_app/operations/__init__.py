@@ -1,0 +1,1 @@
+"""What an operator asks for: where to begin, dead letters, explaining, forgetting, status, trimming."""

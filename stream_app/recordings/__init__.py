@@ -1,0 +1,1 @@
+"""Files of clicks, and playing them into Kafka."""
