@@ -80,10 +80,20 @@ class VisitorState(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class PartitionState(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the table holds for a partition: everything up to ``applied`` is done; -1 before the first run."""
+    """What the table holds for a partition: everything up to ``applied`` is done; -1 before the first run.
+
+    ``answered`` says up to where all answers are known to be out, where that is less: see
+    :func:`unconfirmed`. None: up to ``applied``.
+    """
 
     applied: int = -1
     watermark_ms: int | None = None
+    answered: int | None = None
+
+    @property
+    def answered_until(self) -> int:
+        """The offset up to which all answers are known to be out."""
+        return self.applied if self.answered is None else self.answered
 
 
 class Parsed(NamedTuple):
@@ -201,7 +211,7 @@ def advance_run(
     states = dict(visitors)
     result = nothing_done(before)
     changed = result.visitors
-    watermark_ms, applied = before.watermark_ms, before.applied
+    watermark_ms, applied, answered = before.watermark_ms, before.applied, before.answered_until
     for record, click in run:
         if isinstance(click, BadClickError):
             if record.offset > applied:
@@ -231,8 +241,8 @@ def advance_run(
         if record.offset > applied and isinstance(click, Click) and not _is_future(click, record, rules):
             watermark_ms = click.time_ms if watermark_ms is None else max(watermark_ms, click.time_ms)
     if run:
-        applied = max(applied, run[-1].record.offset)
-    return result._replace(partition=PartitionState(applied, watermark_ms))
+        applied, answered = (max(offset, run[-1].record.offset) for offset in (applied, answered))
+    return result._replace(partition=_partition_state(applied, watermark_ms, answered))
 
 
 def close_run(
@@ -265,6 +275,23 @@ def comes_again(result: RunResult, rules: WindowRules) -> bool:
     return not any(
         state is None or is_over_at(state.last_ms, watermark_ms, rules) for state in result.visitors.values()
     )
+
+
+def unconfirmed(after: PartitionState, before: PartitionState) -> PartitionState:
+    """What is stored of a partition by a run whose answers are sent together with it.
+
+    A crash may store it and lose the answers. It says so, for a successor that answers no click twice and
+    would take the run for done: see :mod:`stream_app.worker.transactions`.
+
+    Args:
+        after: the run, once its answers are out.
+        before: the run.
+    """
+    return _partition_state(after.applied, after.watermark_ms, before.answered_until)
+
+
+def _partition_state(applied: int, watermark_ms: int | None, answered: int) -> PartitionState:
+    return PartitionState(applied, watermark_ms, answered if answered < applied else None)
 
 
 def _note(result: RunResult, record: Record, click: Click, step: Advance) -> None:

@@ -35,6 +35,7 @@ from core.window.step import (
     comes_again,
     nothing_done,
     parse_run,
+    unconfirmed,
     visitors_of,
 )
 from stream_app.kafka.outbox import Batch, OutRecord
@@ -252,7 +253,7 @@ class PartitionProcessor:
         """Apply records and write what follows; False when the partition is no longer ours."""
         tools = self._tools
         done_before = len(records)
-        records = self._writer.left_to_do(records, self._state.applied)
+        records = self._writer.left_to_do(records, self._state)
         tools.telemetry.clicks.labels("replay").inc(done_before - len(records))
         if not records:
             return True
@@ -324,9 +325,10 @@ class PartitionProcessor:
             Batch(settings.dead_letters_topic, 0, letters),
             *tools.placement.moves(partition, moved),
         ]
-        changes = changes_of(result.visitors, result.partition, swept.visitors)
         published = [batch for batch in batches if batch.records]
-        together = not swept.visitors and comes_again(result, tools.rules)
+        together = not (self._writer.atomic or swept.visitors) and comes_again(result, tools.rules)
+        stored = unconfirmed(result.partition, self._state) if together else result.partition
+        changes = changes_of(result.visitors, stored, swept.visitors)
         writes = RunWrites(published, changes, result.partition.applied, together)
 
         def on_published() -> None:

@@ -3,7 +3,8 @@
 The id is of the group and the partition. So an owner that opens its producer fences the one before it, frozen
 or not, and aborts what that left open, before it looks where the changelog ends: from then on nobody else
 writes for the partition. The partition's record, on the changelog and in the transaction of its run, says up
-to which input offset all was answered; what is read again is left out by it.
+to which input offset all was answered; what is read again is left out by it. So does one that a worker without
+transactions has left there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from core.errors import TransactionLostError
-from core.window.step import Record
+from core.window.step import PartitionState, Record
 from stream_app.kafka.outbox import Batch
 from stream_app.kafka.partition_log import PartitionLog
 from stream_app.kafka.topics import transactional_id
@@ -36,6 +37,8 @@ class TransactionalWriter:
         telemetry: is told.
     """
 
+    atomic = True
+
     def __init__(
         self,
         partition: int,
@@ -52,9 +55,9 @@ class TransactionalWriter:
         self._applied = -1
         self._on_published: Callable[[], object] = _nothing
 
-    def left_to_do(self, records: list[Record], applied: int) -> list[Record]:
-        """Those behind the offset: all up to it was published with the state."""
-        return [record for record in records if record.offset > applied]
+    def left_to_do(self, records: list[Record], before: PartitionState) -> list[Record]:
+        """Those that are not known to be answered, be they applied: what is, was so with the state."""
+        return [record for record in records if record.offset > before.answered_until]
 
     async def write(
         self, run: RunWrites, still_ours: Callable[[], Awaitable[bool]], on_published: Callable[[], object]

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from core.window.step import Record
+from core.window.step import PartitionState, Record
 from stream_app.kafka.outbox import Batch, Outbox
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
@@ -37,10 +37,16 @@ class RunWrites(NamedTuple):
 
 
 class Writer(Protocol):
-    """Writes the runs of one partition."""
+    """Writes the runs of one partition.
 
-    def left_to_do(self, records: list[Record], applied: int) -> list[Record]:
-        """Those of some records that are to be worked on where all up to an offset was applied."""
+    Attributes:
+        atomic: all that a run writes counts, or nothing.
+    """
+
+    atomic: bool
+
+    def left_to_do(self, records: list[Record], before: PartitionState) -> list[Record]:
+        """Those of some records that are to be worked on where the partition is as it is."""
 
     async def write(
         self, run: RunWrites, still_ours: Callable[[], Awaitable[bool]], on_published: Callable[[], object]
@@ -92,13 +98,15 @@ class ConfirmedWriter:
     Where what others read would come again, it and the changelog go together: half the time of a short run.
     """
 
+    atomic = False
+
     def __init__(self, outbox: Outbox, changelog: Changelog) -> None:
         self._outbox = outbox
         self._changelog = changelog
 
-    def left_to_do(self, records: list[Record], applied: int) -> list[Record]:
+    def left_to_do(self, records: list[Record], before: PartitionState) -> list[Record]:
         """All: what was applied is answered again where its session is open."""
-        del applied
+        del before
         return records
 
     async def write(

@@ -20,6 +20,7 @@ from stream_app.telemetry import Telemetry
 from stream_app.worker.tables import encode_state
 from tests.exact_stream import MESSY_WINDOW, check_topics, wait_exact
 from tests.faults.exact import check_exact, check_tables
+from tests.faults.stream import DOOMED
 from tests.oracles.whole_log import messy_clicks
 from tests.worker_process import (
     Topics,
@@ -218,3 +219,17 @@ def test_the_guarantee_can_be_changed_and_changed_back(streamed):
         if number == 1:
             asyncio.run(leave_behind())
     check_tables(streamed, check_topics(streamed, seen), seen, [worker.data_dir])
+
+
+def test_what_a_worker_without_transactions_left_unanswered_is_answered(streamed):
+    """Killed with a run's state stored and its answers lost, it is followed by one that answers exactly once."""
+    plainly = streamed.model_copy(update={"guarantee": "at_least_once"})
+    with WorkerProcess(plainly, "plain") as killed, WorkerProcess(streamed, "once") as successor:
+        killed.command = [*DOOMED, "unanswered", "20", "SIGKILL"]
+        killed.start().wait_ready()
+        with sending(plainly, messy_clicks(23, 2000), 300):
+            wait_until(lambda: not killed.running, "the worker is killed between a run's state and its answers")
+        successor.start()
+        seen, _ = wait_exact(streamed, [successor])
+        assert successor.terminate()[0] == 0
+        check_tables(streamed, check_topics(streamed, seen), seen, [successor.data_dir])
