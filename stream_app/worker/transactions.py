@@ -3,8 +3,8 @@
 The id is of the group and the partition. So an owner that opens its producer fences the one before it, frozen
 or not, and aborts what that left open, before it looks where the changelog ends: from then on nobody else
 writes for the partition. The partition's record, on the changelog and in the transaction of its run, says up
-to which input offset all was answered; what is read again is left out by it. So does one that a worker without
-transactions has left there.
+to which input offset all was answered; what is read again is left out by it. So does the record that a worker
+without transactions has left.
 """
 
 from __future__ import annotations

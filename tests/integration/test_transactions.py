@@ -222,13 +222,13 @@ def test_the_guarantee_can_be_changed_and_changed_back(streamed):
 
 
 def test_what_a_worker_without_transactions_left_unanswered_is_answered(streamed):
-    """Killed with a run's state stored and its answers lost, it is followed by one that answers exactly once."""
+    """Killed with a state stored and its answers lost, it is followed by one that answers exactly once."""
     plainly = streamed.model_copy(update={"guarantee": "at_least_once"})
     with WorkerProcess(plainly, "plain") as killed, WorkerProcess(streamed, "once") as successor:
         killed.command = [*DOOMED, "unanswered", "20", "SIGKILL"]
         killed.start().wait_ready()
         with sending(plainly, messy_clicks(23, 2000), 300):
-            wait_until(lambda: not killed.running, "the worker is killed between a run's state and its answers")
+            wait_until(lambda: not killed.running, "the worker is killed between state and answers")
         successor.start()
         seen, _ = wait_exact(streamed, [successor])
         assert successor.terminate()[0] == 0
