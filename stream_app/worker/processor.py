@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,7 +24,6 @@ from core.window.open_sessions import OpenSessions
 from core.window.sessions import WindowRules
 from core.window.step import (
     DeadLetter,
-    Query,
     Record,
     RunResult,
     VisitorState,
@@ -45,6 +42,7 @@ from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.answering import Answering
 from stream_app.worker.dead_letter_log import DeadLetterLog
+from stream_app.worker.run_counts import RunCounts
 from stream_app.worker.tables import VisitorTable, changes_of, visitor_of
 from stream_app.worker.waiting_runs import Run, WaitingRuns
 from stream_app.worker.writers import RunWrites, Writers
@@ -101,6 +99,7 @@ class PartitionProcessor:
         self._on_error = on_error
         self._state = tools.table.partition(partition)
         self._writer = tools.writers.of(partition)
+        self._counts = RunCounts(partition, tools.telemetry, tools.dead_letter_log)
         self._open = OpenSessions()
         #: What it does, for whoever asks why it takes so long.
         self.phase = "reading the sessions that the table holds"
@@ -254,7 +253,7 @@ class PartitionProcessor:
         tools = self._tools
         done_before = len(records)
         records = self._writer.left_to_do(records, self._state)
-        tools.telemetry.clicks.labels("replay").inc(done_before - len(records))
+        self._counts.replayed(done_before - len(records))
         if not records:
             return True
         parsed = tools.placement.placed(self._partition, parse_run(records, tools.settings.max_value_bytes))
@@ -264,7 +263,7 @@ class PartitionProcessor:
         swept = self._sweep_if_due(result)
         written = await self._write(result, swept, run)
         if written:
-            tools.telemetry.run_clicks.observe([(len(records), 1)])
+            self._counts.done(len(records))
         return written
 
     async def _let_time_pass(self, run: Run) -> None:
@@ -332,8 +331,7 @@ class PartitionProcessor:
         writes = RunWrites(published, changes, result.partition.applied, together)
 
         def on_published() -> None:
-            self._count(result._replace(dead=dead), swept)
-            tools.telemetry.clicks.labels("moved").inc(len(moved))
+            self._counts.out(result, swept, dead, len(moved))
             self.phase = "writing the state"
 
         # Right before the writes: all that took its time is done.
@@ -374,25 +372,3 @@ class PartitionProcessor:
     def _note_open(self, visitors: dict[str, VisitorState | None]) -> None:
         for visitor, state in visitors.items():
             self._open.note(visitor, state.last_ms if state else None)
-
-    def _count(self, result: RunResult, swept: RunResult) -> None:
-        telemetry = self._tools.telemetry
-        for outcome, count in result.outcomes.items():
-            telemetry.clicks.labels(outcome).inc(count)
-        bad = sum(letter.reason not in {"late", "future"} for letter in result.dead)
-        if bad:
-            telemetry.clicks.labels("bad").inc(bad)
-        for letter in result.dead:
-            telemetry.dead_letters.labels(letter.reason).inc()
-            self._tools.dead_letter_log.note(self._partition, letter.record.offset, letter.reason)
-        for session in (*result.closed, *swept.closed):
-            telemetry.closed.labels(session.cause).inc()
-        telemetry.recommendations.inc(len(result.queries))
-        self._observe_latency(result.queries)
-
-    def _observe_latency(self, queries: Iterable[Query]) -> None:
-        now_s = time.time()
-        appended = Counter(map(attrgetter("append_ms"), queries))  # many at the same moment
-        self._tools.telemetry.latency.observe(
-            (max(0.0, now_s - append_ms / 1000), count) for append_ms, count in appended.items()
-        )
