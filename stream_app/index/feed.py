@@ -89,6 +89,11 @@ class IndexFeed:
         return self._snapshots.newest_good
 
     @property
+    def writes_snapshot(self) -> bool:
+        """Whether a snapshot is being written."""
+        return self._snapshots.writing
+
+    @property
     def lag(self) -> int:
         """Records of the topic that the index has not taken in, as far as is known."""
         end = (self._log and self._log.end_seen) or self._end_at_start

@@ -64,6 +64,8 @@ class Snapshots:
         self.offset = 0
         #: The newest good snapshot; None without one.
         self.newest_good: Newest | None = None
+        #: Whether one is being written.
+        self.writing = False
 
     async def newest(self, log: PartitionLog) -> Snapshot | None:
         """The newest snapshot that is whole and of this topic, or None; one that is not is warned about.
@@ -112,6 +114,13 @@ class Snapshots:
             offset: up to which it has the sessions topic.
             mark: of the last record that it took in.
         """
+        self.writing = True
+        try:
+            self._save(index, offset, mark)
+        finally:
+            self.writing = False
+
+    def _save(self, index: SessionIndex, offset: int, mark: str) -> None:
         began = time.monotonic()
         self._due_at = began + self._every_s
         files = self._files()

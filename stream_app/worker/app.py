@@ -20,6 +20,7 @@ from stream_app.kafka.topics import changelog_topic, check
 from stream_app.logs import set_up_logging
 from stream_app.settings import Settings
 from stream_app.worker.handed import RawSchema
+from stream_app.worker.restoring import go_on_restoring
 from stream_app.worker.runtime import Runtime
 from stream_app.worker.stopping import end_in_time
 from stream_app.worker.tables import VisitorTable
@@ -30,6 +31,11 @@ logger = logging.getLogger(__name__)
 #: Seconds between two heartbeats at most: by them a worker learns of a rebalance, however patient the group
 #: is with one that is silent.
 MOST_HEARTBEAT_S: Final = 3.0
+
+#: Seconds without a fetch after which a member leaves the group: never, as far as Kafka's clients can count.
+#: A worker that waits for its index or for its outputs fetches nothing meanwhile; once aiokafka had left the
+#: group, Faust would not fetch before it was back, and it would not come back before a fetch.
+NEVER_S: Final = 20 * 86_400.0
 
 #: How long Faust's own transport gathers records for a run at most, seconds.
 TAKE_S: Final = 0.02
@@ -64,7 +70,8 @@ def _run(settings: Settings) -> None:
     loop.run_until_complete(runtime.start())
     worker = Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None
-    end_in_time(lambda: app.should_stop, lambda: _loops(app, loop))
+    # A large index takes its time to be written; a worker at work takes two to five seconds for the rest.
+    end_in_time(lambda: app.should_stop, lambda: _loops(app, loop), busy=lambda: runtime.writes_snapshot)
     worker.execute_from_commandline()
 
 
@@ -98,6 +105,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         consumer_group_instance_id=settings.group_instance_id,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=min(settings.session_timeout_s / 4, MOST_HEARTBEAT_S),
+        broker_max_poll_interval=NEVER_S,
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_run_clicks,
         # Messages that wait for the agent: runs, which have a bound of their own, or records to make one of.
@@ -109,6 +117,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
     runtime = Runtime(settings, app, table, partitions)
     transport.take_over = runtime.take_over
+    go_on_restoring(app)
     clicks = app.topic(settings.clicks_topic, schema=RawSchema())
 
     @app.agent(clicks, name="clicks")

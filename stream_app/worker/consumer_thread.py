@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from mode.threads import QueueServiceThread
 
@@ -19,6 +19,9 @@ from stream_app.kafka.client import COMMITTED, FETCH_WAIT_MS
 from stream_app.worker.membership import Membership
 
 __all__ = ["AnsweringThread", "ConsumerStoppedError", "ConsumerThread", "RebalanceListener"]
+
+
+logger = logging.getLogger(__name__)
 
 
 class AnsweringThread(QueueServiceThread):  # type: ignore[misc]  # mode is read as untyped
@@ -102,6 +105,34 @@ class ConsumerThread(AnsweringThread, faust_aiokafka.AIOKafkaConsumerThread):
     def subscription(self) -> Any:
         """Aiokafka's subscription, with the assigned partitions' positions."""
         return self._ensure_consumer()._subscription.subscription  # noqa: SLF001 -- the same
+
+    async def ends(self, tps: Iterable[Any], within_s: float) -> dict[Any, int]:
+        """Where partitions end, asked of the brokers; one that has no leader to say so in time is left out.
+
+        Bounded here, in the thread. A call of Faust's that waits for a leader for its 90 s keeps one of the
+        two that the thread makes at a time, and so the fetches, whether or not its caller waits.
+
+        Args:
+            tps: the partitions.
+            within_s: an answer takes twice as long at most, seconds.
+        """
+        return dict(await self.call_thread(self._ends, list(tps), within_s))
+
+    async def _ends(self, tps: list[Any], within_s: float) -> dict[Any, int]:
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 -- aiokafka's own has no other bound
+
+        async def of(some: list[Any]) -> dict[Any, int]:
+            try:
+                found: dict[Any, int] = await fetcher.end_offsets(some, within_s * 1000)
+            except KafkaError as error:
+                logger.debug("where do %s end: %s", some, error)
+                return {}
+            return found
+
+        if not tps or (found := await of(tps)):
+            return found if tps else {}
+        each = await asyncio.gather(*(of([tp]) for tp in tps))
+        return {tp: end for found in each for tp, end in found.items()}
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         """Fetch, each partition in its turn.

@@ -3,7 +3,9 @@
 A worker with ``group_instance_id`` is a static member (KIP-345): when it stops the group keeps its partitions
 for it for ``session_timeout_s``, and a new process with the same name takes them over without a rebalance.
 Where the old process still runs, Kafka no longer knows it. aiokafka would join again then, under the same
-name, and so push the new one out, in turns and for ever; here the old one ends instead.
+name, and so push the new one out, in turns and for ever; here the old one ends instead. But one that was
+frozen for longer than the session timeout cannot tell whether its name was taken meanwhile: it joins again,
+and then it is the new one that ends.
 
 A worker that stops leaves the group, also while it joins. aiokafka waits for the end of its join, which Kafka
 answers once all members have joined, and so not before the session of one that died ends; and it leaves only

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+from faust.types import TP
+
 from core.measure.prequential import Judge
 from stream_app.index.feed import IndexFeed
 from stream_app.kafka.outbox import Outbox
@@ -37,6 +39,9 @@ TICK_S: Final = 1.0
 
 #: How often the partitions' progress is looked at, seconds.
 LOOK_S: Final = 5.0
+
+#: How long brokers may take to say where the partitions end, seconds; twice, where some have no leader.
+ANSWER_S: Final = 2.0
 
 #: How often it is looked whether the group answers again, seconds.
 ASK_AGAIN_S: Final = 0.05
@@ -73,6 +78,12 @@ class Runtime:
             settings, self.telemetry, app, table, self._feed, self._processors, self._liveness
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._asking: asyncio.Task[dict[TP, int]] | None = None
+
+    @property
+    def writes_snapshot(self) -> bool:
+        """Whether a snapshot of the index is being written."""
+        return self._feed.writes_snapshot
 
     async def start(self) -> None:
         """Connect, begin to feed the index and to answer /metrics, compile. Before Faust starts.
@@ -117,6 +128,8 @@ class Runtime:
         self.health.stopping()
         for task in self._tasks:
             task.cancel()
+        if self._asking:
+            self._asking.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.drop_partitions()
         await self._feed.stop()
@@ -253,26 +266,32 @@ class Runtime:
         return {}
 
     async def _progress(self) -> dict[int, Progress] | None:
-        """Of the assigned partitions; None when the brokers do not answer."""
+        """Of the assigned partitions that have a leader; None when no broker answers."""
         consumer = self._app.consumer
         mine = [tp for tp in consumer.assignment() if tp.topic == self.settings.clicks_topic]
+        if self._asking is None:  # never two at a time: see `ends`
+            self._asking = asyncio.create_task(consumer.ends(mine, ANSWER_S))
+        await asyncio.wait({self._asking}, timeout=LOOK_S)
+        if not self._asking.done():
+            return None
+        asking, self._asking = self._asking, None
         try:
-            async with asyncio.timeout(LOOK_S):
-                ends = await consumer.highwaters(*mine) if mine else {}
-                read = {tp: await consumer.position(tp) for tp in mine}
+            ends = asking.result()
         except Exception as error:  # noqa: BLE001 -- aiokafka says it in many classes
             logger.info("the brokers do not say where the partitions end: %s", error)
+            return None
+        if mine and not ends:
             return None
         found = {}
         for tp, end in ends.items():
             processor = self._processors.get(tp.partition)
             # The end may be a marker behind the last record, so what counts is how far was read.
-            more = (read.get(tp) or 0) < (end or 0) or bool(processor and processor.busy)
+            more = consumer.read_until(tp) < end or bool(processor and processor.busy)
             if processor:
                 done, phase = processor.done_until, processor.phase
             else:
                 done, phase = self._table.partition(tp.partition).applied + 1, "no run has come"
-            found[tp.partition] = Progress(done, end or 0, phase, more)
+            found[tp.partition] = Progress(done, end, phase, more)
         return found
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:

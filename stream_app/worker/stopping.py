@@ -2,7 +2,8 @@
 
 A worker stops by parts: runs in hand are finished, the group is left, threads end. Should one of the parts
 wait for ever (for brokers that are gone, or for a thread that ended first), the process would stay, and do
-nothing. What such an end costs is what a kill costs: see docs/guarantees.md.
+nothing. What has an end of its own, a large index's snapshot, may take longer. What such an end costs is what
+a kill costs: see docs/guarantees.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def end_in_time(
     stopping: Callable[[], bool],
     loops: Callable[[], Iterable[asyncio.AbstractEventLoop]],
     stop_s: float = STOP_S,
+    busy: Callable[[], bool] = lambda: False,
 ) -> threading.Thread:
     """Watch over the stop from a thread; one that takes too long ends the process, with :data:`HUNG`.
 
@@ -37,6 +39,7 @@ def end_in_time(
         stopping: whether the stop has begun; asked again and again, in that thread.
         loops: those whose tasks are named in the log, so that one sees what hangs; asked for in that thread.
         stop_s: how long the stop may take, seconds.
+        busy: whether something is under way that takes the time it takes, and which does not count.
 
     Returns:
         The thread; it keeps no process alive.
@@ -46,7 +49,10 @@ def end_in_time(
         pause = threading.Event()
         while not stopping():
             pause.wait(LOOK_S)
-        pause.wait(stop_s)
+        left_s = stop_s
+        while left_s > 0:
+            left_s -= 0 if busy() else LOOK_S
+            pause.wait(LOOK_S)
         logger.critical(
             "the stop has not come to its end in %g s, so the process ends without it; nothing is lost by "
             "that, some clicks are answered again. What is waited for: %s",

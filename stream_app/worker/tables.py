@@ -150,8 +150,10 @@ class _Table(faust.Table[bytes, bytes]):
         try:
             for partition, records in by_partition.items():
                 self.restore(partition, records, records[-1].offset)
-        except StateError as error:
-            # Faust would log it, and try again for ever.
+        except Exception as error:
+            # A state of another version, a disk that is full or damaged. Faust would log it, and try again
+            # for ever, with more each time.
+            logger.exception("the state cannot be restored")
             self.app.add_future(self.app.crash(error))
 
 

@@ -163,6 +163,10 @@ class PlainConsumer(faust_aiokafka.Consumer):
         ends = {ensure_TP(tp): end or 0 for tp, end in (await super().highwaters(*partitions)).items()}
         return ends | await ends_to_restore(transport.settings, self.app, ends)
 
+    async def ends(self, tps: Iterable[TP], within_s: float) -> dict[TP, int]:
+        """Where partitions end now: see :meth:`ConsumerThread.ends`."""
+        return {ensure_TP(tp): end for tp, end in (await self._thread.ends(tps, within_s)).items()}
+
     def end(self, tp: TP) -> int | None:
         """The offset after a partition's last record, as the last fetch saw it; None where not known."""
         try:

@@ -8,7 +8,8 @@ goes on. This does the same without one, at the moments that the argument names:
 * ``noted``: between a run's way into the buffer and Faust's note of how far it has read;
 * ``full``: as a run begins to wait for room in a full buffer, which it gets once the others are thrown away;
 * ``lost``: not at all, but some of what is fetched is lost on its way;
-* ``sought``: not at all, but the seek of its start takes so long that what is behind it is fetched meanwhile.
+* ``sought``: not at all, but the seek of its start takes so long that what is behind it is fetched meanwhile;
+* ``patient``: not at all, but the brokers take longer for the first recovery than Faust waits for them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ SEEK_TAKES_S = 0.5
 
 #: One of so many fetches is lost.
 LOSE_EVERY = 2
+
+#: What Faust waits for the brokers, and what they take twice, seconds.
+FAUST_WAITS_S = 1.0
+BROKERS_TAKE_S = 3.0
 
 #: What the agent takes for a run, seconds: longer than a fetch, so that runs wait to be thrown away.
 AGENT_S = 0.02
@@ -166,6 +171,27 @@ def when_sought(_app: Any, _runtime: Any) -> None:
     RunTransport.Consumer = SeekingConsumer
 
 
+def when_patient(app: Any, _runtime: Any) -> None:
+    """Say where the changelogs end later than Faust waits for it, twice."""
+
+    async def be_impatient(*_args: Any, **_kwargs: Any) -> None:
+        app.conf.broker_request_timeout = FAUST_WAITS_S  # not before: the consumer's other times are below it
+
+    app.on_partitions_assigned.connect(be_impatient)
+    app.impatience = be_impatient  # signals hold their receivers weakly
+
+    class WaitingConsumer(RunConsumer):
+        asked = 0
+
+        async def highwaters(self, *partitions: Any) -> Any:
+            self.asked += 1
+            if self.asked <= 2:
+                await asyncio.sleep(BROKERS_TAKE_S)
+            return await super().highwaters(*partitions)
+
+    RunTransport.Consumer = WaitingConsumer
+
+
 def slow_down(runtime: Any) -> None:
     """Have the agent take its time for each run."""
     submit = runtime.submit
@@ -186,6 +212,7 @@ def main() -> None:
         "full": when_full,
         "lost": when_lost,
         "sought": when_sought,
+        "patient": when_patient,
     }[sys.argv[1]]
     settings = load_settings()
     loop = asyncio.new_event_loop()

@@ -213,6 +213,27 @@ def test_what_is_fetched_while_a_start_seeks_is_not_lost(settings):
         wait_exact(settings, worker)
 
 
+def test_a_recovery_goes_on_where_brokers_take_longer_than_faust_waits(settings):
+    """Faust would take that for its own stop, and never restore anything again, nor say so."""
+    create_topics(settings)
+    send_clicks(settings, messy_clicks(39, 400))
+    with WorkerProcess(settings, command=disturbed("patient")) as worker:
+        worker.start()
+        wait_exact(settings, worker)
+        assert worker.tail().count("the recovery begins anew") == 2
+
+
+def test_a_worker_that_fetches_nothing_stays_in_the_group(settings):
+    """Nobody would fetch for a member that has left, nor let it join again before it fetches."""
+    app, _ = new_app(settings, 4)
+    source = inspect.getsource(GroupCoordinator)
+    assert "idle_time >= self._max_poll_interval" in source
+    assert "if idle_time < self._max_poll_interval" in source
+    days = app.conf.broker_max_poll_interval / 86_400
+    assert days > 7
+    assert days * 86_400_000 < 2**31
+
+
 def test_what_is_lost_on_its_way_is_fetched_again(settings):
     """Also the last records of a partition, behind which none come that would show the hole."""
     create_topics(settings)
