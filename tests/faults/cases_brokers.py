@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiokafka.admin import NewTopic
+
+from core.window.placement import partition_of
 from stream_app.kafka.brokers import local_kafka
 from stream_app.settings import Settings
 from tests.faults.cluster import kafka_nodes
 from tests.faults.stream import FaultStream, Outcome, freeze, thaw
+from tests.kafka_admin import administer
+from tests.oracles.whole_log import BEGIN_MS, messy_clicks
 
 #: Longer than the session timeout of the streams here, seconds.
 BEYOND_TIMEOUT_S = 9.0
@@ -53,4 +58,31 @@ def one_of_three_killed(settings: Settings, scale: float, folder: Path) -> Outco
                     stream.live(12)
                     node.start()
                     stream.live(12)
+            return stream.finish()
+
+
+def one_partition_without_a_leader(settings: Settings, scale: float, folder: Path) -> Outcome:
+    """Of the clicks, of which there is one copy, one partition's broker is gone; the others' are answered."""
+    on_nodes = {0: [1], 1: [2], 2: [3], 3: [1]}
+    lost = 2
+    with kafka_nodes(folder, 3, heap_mb=HEAP_MB) as nodes:
+        bootstrap = ",".join(node.bootstrap for node in nodes)
+        settings = settings.model_copy(update={"bootstrap_servers": bootstrap, "replication_factor": 3})
+        alone = NewTopic(settings.clicks_topic, -1, -1, on_nodes, topic_configs={"min.insync.replicas": "1"})
+        administer(settings, lambda admin: admin.create_topics([alone]))
+        with FaultStream(settings, 52, scale) as stream:
+            (worker,) = stream.ready("first")
+            with stream.load(600, 150):
+                pass
+            stream.until_answered()
+            count = int(5000 * max(1, scale))
+            later = messy_clicks(53, count, begin_ms=BEGIN_MS + 10_000_000_000)
+            others = [one for one in later if partition_of(one.visitor, len(on_nodes)) != lost]
+            nodes[-1].kill()
+            stream.watchdog.forgive()
+            with stream.send(others, 100):  # the watchdog looks on meanwhile
+                pass
+            stream.until_answered()
+            assert worker.live()[0] == 200
+            nodes[-1].start()
             return stream.finish()
