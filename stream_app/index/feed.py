@@ -148,15 +148,18 @@ class IndexFeed:
         return self._task
 
     async def stop(self) -> None:
-        """Stop reading and disconnect; write a snapshot where there is something new."""
+        """Stop reading and disconnect."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            # Not after an error: who knows what it has left of the index.
-            if self._task.cancelled() and self._snapshots.is_wanted(self.offset):
-                await in_thread(self._save)
         if self._log:
             await self._log.close()
+
+    async def save(self) -> None:
+        """Write a snapshot where there is something new; once the feed is stopped."""
+        # Not after an error: who knows what it has left of the index.
+        if self._task and self._task.cancelled() and self._snapshots.is_wanted(self.offset):
+            await in_thread(self._save)
 
     async def _read(self, log: PartitionLog) -> None:
         while True:

@@ -34,6 +34,7 @@ from aiokafka.errors import (
 from core.errors import AccessError, BrokerError, TopicError
 from stream_app.kafka.diagnosis import why_not
 from stream_app.kafka.security import client_options
+from stream_app.kafka.sequences import count_as_brokers_do
 from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -93,11 +94,11 @@ def new_producer(
         idempotent: retries neither double nor reorder records.
         linger_ms: milliseconds to wait for more records of a batch.
         max_batch_bytes: bytes of a batch; must be below the topic's ``max.message.bytes``.
-        compression: ``gzip``, or one of those that need a library of their own.
+        compression: ``gzip``, ``snappy``, ``lz4`` or ``zstd``.
         transactional_id: for one that writes in transactions only (``transactions.py``).
         transaction_timeout_s: after so long the brokers abort a transaction that goes on.
     """
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         client_id=client_id,
         acks="all",
         enable_idempotence=idempotent,
@@ -109,6 +110,8 @@ def new_producer(
         transaction_timeout_ms=round(transaction_timeout_s * 1000),
         **client_options(settings),
     )
+    count_as_brokers_do(producer)
+    return producer
 
 
 async def open_producer(settings: Settings, **options: Any) -> AIOKafkaProducer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,11 +30,17 @@ class Batch(NamedTuple):
 
 
 class Outbox:
-    """One producer; records of a call reach their partition in their order."""
+    """One producer; records of a call reach their partition in their order, those of other calls between.
+
+    aiokafka holds one batch of a partition, and whoever brings another waits for a place. It counts the time
+    of each wait again with each that follows, so of many who wait for one partition some would be told after
+    seconds that no broker answers. Here they wait for each other, and one at a time for aiokafka.
+    """
 
     def __init__(self, settings: Settings, producer: Any) -> None:
         self._settings = settings
         self._producer = producer
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @classmethod
     async def open(cls, settings: Settings) -> Outbox:
@@ -63,15 +70,20 @@ class Outbox:
         for record in records:
             while batch is None or not self._append(batch, record):
                 if batch is not None:
-                    sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+                    sent.append(await self._send(batch, topic, partition))
                 batch, in_batch = self._producer.create_batch(), 0
             in_batch += 1
         if batch is None:
             return None
-        sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        sent.append(await self._send(batch, topic, partition))
         confirmed = await asyncio.gather(*sent)
         # A batch is confirmed with the offset of its first record.
         return int(confirmed[-1].offset) + in_batch - 1
+
+    async def _send(self, batch: Any, topic: str, partition: int) -> Any:
+        """Hand a batch over; a future of its confirmation."""
+        async with self._turns[topic, partition]:
+            return await self._producer.send_batch(batch, topic, partition=partition)
 
     async def close(self) -> None:
         """Send what is buffered and disconnect."""

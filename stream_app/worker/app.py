@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import faust
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 #: is with one that is silent.
 MOST_HEARTBEAT_S: Final = 3.0
 
-#: Seconds without a fetch after which a member leaves the group: never, as far as Kafka's clients can count.
+#: Seconds without a fetch after which a member leaves the group: a hundred years.
 #: A worker that waits for its index or for its outputs fetches nothing meanwhile; once aiokafka had left the
 #: group, Faust would not fetch before it was back, and it would not come back before a fetch.
-NEVER_S: Final = 20 * 86_400.0
+NEVER_S: Final = 100 * 365 * 86_400.0
 
 #: How long Faust's own transport gathers records for a run at most, seconds.
 TAKE_S: Final = 0.02
@@ -81,6 +81,21 @@ def _loops(app: faust.App, loop: asyncio.AbstractEventLoop) -> list[asyncio.Abst
     return [loop] if consumer is None else [loop, consumer.thread_loop]
 
 
+class _App(faust.App):
+    """Faust's, with something to do when all is stopped.
+
+    Attributes:
+        afterwards: is called then.
+    """
+
+    afterwards: Callable[[], Awaitable[None]]
+
+    async def on_shutdown(self) -> None:
+        """Do it; the group is left by now."""
+        await super().on_shutdown()
+        await self.afterwards()
+
+
 def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     """The Faust app and the runtime that its agent hands runs to; neither is started.
 
@@ -88,7 +103,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         settings: all settings.
         partitions: of the input topic.
     """
-    app = faust.App(
+    app = _App(
         settings.group_id,
         broker=[f"kafka://{server}" for server in servers(settings)],
         broker_credentials=_credentials(settings),
@@ -117,6 +132,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
     runtime = Runtime(settings, app, table, partitions)
     transport.take_over = runtime.take_over
+    app.afterwards = runtime.save_index
     go_on_restoring(app)
     clicks = app.topic(settings.clicks_topic, schema=RawSchema())
 

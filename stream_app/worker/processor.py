@@ -328,7 +328,8 @@ class PartitionProcessor:
         together = not (self._writer.atomic or swept.visitors) and comes_again(result, tools.rules)
         stored = unconfirmed(result.partition, self._state) if together else result.partition
         changes = changes_of(result.visitors, stored, swept.visitors)
-        writes = RunWrites(published, changes, result.partition.applied, together)
+        answered = stored.answered_until if run.records else None
+        writes = RunWrites(published, changes, stored.applied, answered, together)
 
         def on_published() -> None:
             self._counts.out(result, swept, dead, len(moved))

@@ -138,6 +138,10 @@ class Runtime:
         self.health.stop()
         gc.enable()
 
+    async def save_index(self) -> None:
+        """Write the index's snapshot; once all is stopped and the group is left, which others wait for."""
+        await self._feed.save()
+
     async def wait_until_learnt(self) -> None:
         """Wait until the index holds what its topic held at the start. No click is answered before."""
         await self._feed.wait_caught_up()
@@ -256,6 +260,8 @@ class Runtime:
             why = "for the index"
         elif not self.health.is_recovered:
             why = "for partitions and their state"
+        elif self._app.consumer.silent_s >= self.settings.session_timeout_s:
+            why = "for the group"  # runs in hand do the same
         elif (progress := await self._progress()) is not None:
             return self._liveness.look(progress, time.monotonic())
         else:

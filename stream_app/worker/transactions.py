@@ -52,7 +52,7 @@ class TransactionalWriter:
         self._telemetry = telemetry
         self._changelog = Changelog(partition, settings, self._commit, 1, table, telemetry)
         self._published: Sequence[Batch] = ()
-        self._applied = -1
+        self._answered: int | None = None
         self._on_published: Callable[[], object] = _nothing
 
     def left_to_do(self, records: list[Record], before: PartitionState) -> list[Record]:
@@ -64,13 +64,13 @@ class TransactionalWriter:
     ) -> list[bytes] | None:
         """Write a run; see :class:`stream_app.worker.writers.Writer`."""
         self._published, self._on_published = run.published, on_published
-        self._applied = run.applied
+        self._answered = run.answered
         return await self._changelog.store(run.changes, run.applied, still_ours)
 
     async def _commit(self, changes: Batch) -> int | None:
         """Write what is published, the changes and the input's offset; what is published is so once."""
         batches, self._published = (changes, *self._published), ()
-        offsets = {self._input: self._applied + 1} if self._applied >= 0 else {}
+        offsets = {} if self._answered is None else {self._input: self._answered + 1}
         ended = self._telemetry.transactions
         try:
             last, *_ = await self._outbox.write(batches, offsets)

@@ -26,6 +26,9 @@ class RunWrites(NamedTuple):
         published: what others read.
         changes: of the visitor table, in the order of :func:`stream_app.worker.tables.changes_of`.
         applied: the input offset that the run ends with.
+        answered: the input offset up to which all is answered with it; less than ``applied`` where a run
+            before it was lost between its state and its answers, and is not read again to its end yet. None
+            where it has no records: what is not read yet may be answered.
         together: the state may be written before what others read is: see
             :func:`core.window.step.comes_again`.
     """
@@ -33,6 +36,7 @@ class RunWrites(NamedTuple):
     published: Sequence[Batch]
     changes: Sequence[Change]
     applied: int
+    answered: int | None
     together: bool
 
 

@@ -59,6 +59,7 @@ class Fed:
                 await feed.wait_caught_up()
             finally:
                 await feed.stop()
+                await feed.save()
 
         asyncio.run(feed_up())
         self.feed = feed
