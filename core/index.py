@@ -55,10 +55,11 @@ class SessionIndex:
     Args:
         max_sessions: sessions held at most, 1 to 16,000,000; the oldest leaves first. A session that was
             removed counts until all older ones have left.
-        max_items: items held at most, 1 to 16,777,215.
+        max_items: items held at most, 1 to 16,777,215; those of a batch count while it is added, and so do
+            those of the sessions that leave for it.
 
     Raises:
-        InvalidParameterError: an argument is out of its range.
+        InvalidParameterError: an argument is no whole number, or out of its range.
     """
 
     def __init__(self, max_sessions: int, max_items: int = MOST_ITEMS) -> None:
@@ -66,8 +67,9 @@ class SessionIndex:
             ("max_sessions", max_sessions, MOST_SESSIONS),
             ("max_items", max_items, MOST_ITEMS),
         ):
-            if not 1 <= value <= most:
-                raise InvalidParameterError(f"{name} is {value}, expected 1 to {most}")
+            given: object = value  # which a caller may have of any kind
+            if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= most:
+                raise InvalidParameterError(f"{name} is {value!r}, expected a whole number from 1 to {most}")
         #: Good until the index changes: some of them are then elsewhere in memory.
         self.arrays: IndexArrays = new_arrays(max_sessions, 64)
         self.names: list[str] = []  # item id -> name
@@ -117,18 +119,6 @@ class SessionIndex:
     def bytes(self) -> int:
         """Bytes of all arrays as they are allocated, in use or not; names of items are not in arrays."""
         return allocated_bytes(self.arrays)
-
-    @property
-    def name_bytes(self) -> int:
-        """Bytes of the names of items: strings, list, dictionary, JSON. Looks at every name."""
-        numbers = 28 * len(self.ids)
-        return (
-            sum(name.__sizeof__() for name in self.names)
-            + self.names.__sizeof__()
-            + self.ids.__sizeof__()
-            + numbers
-            + (self.name_texts.bytes if self.name_texts else 0)
-        )
 
     def take(self, entries: Iterable[ClosedSession | Forgotten]) -> None:
         """Take in what the sessions topic has, in its order: sessions, and visitors to forget.
@@ -254,9 +244,17 @@ class SessionIndex:
             How many were added.
 
         Raises:
-            InvalidParameterError: a session is empty or longer than the bound.
+            InvalidParameterError: a session is empty or longer than the bound, or the arrays do not fit
+                together.
         """
         lengths = np.diff(starts)
+        if not len(starts) or starts[0] < 0 or starts[-1] > len(items) or len(ends_s) != len(lengths):
+            raise InvalidParameterError(
+                f"{len(starts)} starts in {len(items)} items with {len(ends_s)} ends, expected starts within "
+                "the items, and one more of them than ends"
+            )
+        if len(items) and items.min() < 0:
+            raise InvalidParameterError(f"an item is {items.min()}, expected 0 or larger")
         if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= MAX_SESSION_CLICKS:
             raise InvalidParameterError(
                 f"a session has {lengths.min()} clicks and one {lengths.max()}, "
@@ -315,8 +313,8 @@ class SessionIndex:
         elif len(self.names) == self.max_items:
             self._recycle(np.array(given, np.int32))
             raise InvalidParameterError(
-                f"the held sessions have {self.max_items} different items, the most that an index can have: "
-                "use a smaller max_sessions"
+                f"the sessions held and those being added have more than {self.max_items} different items, "
+                "the most that this index can have: use a smaller max_sessions or a larger max_items"
             )
         else:
             new = len(self.names)
@@ -336,6 +334,8 @@ class SessionIndex:
                 del self.ids[self.names[item]]
                 self.names[item] = ""
                 self.free_ids.append(item)
+                if self.name_texts is not None:
+                    self.name_texts.take_out(item)
 
 
 def _end_s(session: ClosedSession) -> int:

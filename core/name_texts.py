@@ -25,7 +25,7 @@ _encoder = msgspec.json.Encoder()
 class NameTexts:
     """What an item's name is as JSON, by the item's number.
 
-    At most half of the bytes have no name, or one that is gone, but for the first :data:`NAMES_ROOM`.
+    At most three quarters of the bytes have no name, or one that is gone, but for some :data:`NAMES_ROOM`.
 
     Args:
         names: by item.
@@ -70,6 +70,13 @@ class NameTexts:
         self.begins[item], self.lengths[item] = self._end, len(text)
         self._end += len(text)
         self.text[self.begins[item] : self._end] = np.frombuffer(text, np.uint8)
+
+    def take_out(self, item: int) -> None:
+        """Take an item's name away; it may be given another."""
+        self._held -= int(self.lengths[item])
+        self.lengths[item] = 0
+        if len(self.text) > 4 * (self._held + NAMES_ROOM):
+            self._make_room(0)
 
     def _make_room(self, more: int) -> None:
         """Put the names together, with room behind them for some bytes, and for as much as they take."""

@@ -56,6 +56,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import msgspec
+import numpy as np
 
 from core.errors import InvalidParameterError
 
@@ -143,6 +144,13 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "idf_of": IDF_OF,
 }
 _SWITCHES: Final = ("repeats", "rule_linear", "fill")
+
+
+def plain_numbers(struct: msgspec.Struct) -> None:
+    """Have a new struct hold Python's numbers where it was given numpy's."""
+    for name in struct.__struct_fields__:
+        if isinstance(value := getattr(struct, name), np.generic):
+            msgspec.structs.force_setattr(struct, name, value.item())
 
 
 class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -250,6 +258,7 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     popularity_half_life: float = 5000.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not isinstance(self.name, str):
             raise InvalidParameterError(f"name is {self.name!r}, expected a text")
         for name in _SWITCHES:

@@ -237,7 +237,7 @@ PRESETS: Final[dict[str, ScoringParameters]] = {
 }
 
 
-def preset(name: str, **changes: Any) -> ScoringParameters:
+def preset(name: str, /, **changes: Any) -> ScoringParameters:
     """A preset, with some parameters changed; changes of None are left alone.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise, repeat
+from itertools import pairwise, repeat
 from typing import Any, Final
 
 import msgspec
@@ -84,11 +84,13 @@ class Scorer:
             raise InvalidParameterError(
                 f"sampling is weighted: session_weight needs a number for each of {index.slots} slots"
             )
-        if session_weight is not None and len(session_weight) != index.slots:
-            raise InvalidParameterError(
-                f"session_weight has {len(session_weight)} numbers, "
-                f"expected one for each of {index.slots} slots"
-            )
+        if session_weight is not None:
+            session_weight = np.ascontiguousarray(session_weight, np.float64)
+            if session_weight.shape != (index.slots,):
+                raise InvalidParameterError(
+                    f"session_weight has the shape {session_weight.shape}, "
+                    f"expected one number for each of {index.slots} slots"
+                )
         if session_weight is not None and np.isnan(session_weight).any():
             raise InvalidParameterError("a session_weight is not a number, expected one or minus infinity")
         if parameters.idf_of == "clicks":
@@ -97,11 +99,13 @@ class Scorer:
         self.parameters = parameters
         # Not by numpy's vector power, whose last bit depends on the machine.
         counted = min(parameters.popularity_sessions, index.max_sessions)
-        ages: list[float] = [
-            max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT) for age in range(counted)
-        ]
+        ages = np.fromiter(
+            (max(0.5 ** (age / parameters.popularity_half_life), _LEAST_WEIGHT) for age in range(counted)),
+            np.float64,
+            counted,
+        )
         # Summed one after the other, as an item's score is.
-        self._age_mass = list(accumulate(ages))
+        self._age_mass = np.cumsum(ages)
         ints, reals = parameter_arrays(parameters)
         self._longest = 64
         self._engine = Engine(
@@ -111,7 +115,7 @@ class Scorer:
             reals=reals,
             tables=weight_tables(parameters),
             session_weight=np.empty(0) if session_weight is None else session_weight,
-            age_weight=np.array(ages),
+            age_weight=ages,
         )
         self._kept: Kept[Engine] | None = None
         self._text = np.empty(_TEXT_BYTES, np.uint8)
@@ -204,7 +208,7 @@ class Scorer:
         """Answer numbered queries by item numbers: what :meth:`score` does, without Python objects.
 
         Args:
-            queries: numbers of items as of now; see :meth:`numbered`.
+            queries: numbers of items as of now, as :meth:`numbered` gives them; that they are is not checked.
         """
         longest = len(queries.items)
         if longest > self._longest:
@@ -266,12 +270,13 @@ class Scorer:
     def _ready_popular(self, size: int) -> Popular:
         """At least the ``size`` most popular items of the index as it is, or as many as are known."""
         if not self._popular_is_ready(size):
-            state, size = self.index.changes, max(size, POPULAR_ITEMS, self._popular_of[1])
-            items, scores = np.empty(size, np.int32), np.empty(size)
+            state, size = self.index.changes, max(size, POPULAR_ITEMS)
+            room = max(1, min(size, self.index.items))  # with less to find fewer sessions are looked at
+            items, scores = np.empty(room, np.int32), np.empty(room)
             n = rank_popular(self._ready(1), items, scores)
             # The popularity of an item that every counted session holds.
             counted = min(self.index.sessions, len(self._age_mass))
-            mass = self._age_mass[counted - 1] if counted else 1.0
+            mass = float(self._age_mass[counted - 1]) if counted else 1.0
             self._popular, self._popular_of = Popular(items[:n], scores[:n], mass), (state, size)
         return self._popular
 
@@ -316,7 +321,8 @@ def count_sources(ranked: Ranked) -> dict[Source, int]:
 def plain_popular(index: SessionIndex, size: int) -> list[int]:
     """The numbers of the items that most held sessions have, without decay: the floor of any recommender.
 
-    Of items that equally many have, the ones of lower number come first.
+    Of items that equally many have, the ones of lower number come first. Numbers are given anew as items
+    leave, so which these are depends on how the sessions came in batches.
     """
     counts = index.arrays.posting_count[: len(index.names)].astype(np.int64)
     # One number for both, so that no two are equal and the best can be found without sorting all.
@@ -338,7 +344,7 @@ def _times(given: Sequence[float]) -> Floats:
     """Times of queries, seconds; they may be of any order and before 1970."""
     try:
         times = np.array(given, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError(
             f"a query has a time that is no number, expected seconds: {error}"
         ) from None

@@ -16,7 +16,6 @@ from core.kernels.codes import REASON_ITEMS
 from core.params import ScoringParameters
 
 Int16s = npt.NDArray[np.int16]
-UInt16s = npt.NDArray[np.uint16]
 Cells = npt.NDArray[np.void]
 
 #: Distances, lengths and counts up to here have their weights in tables.

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from core.errors import InvalidParameterError
-from core.params import PositionWeight, Sampling, ScoringParameters, StepWeight
+from core.params import PositionWeight, Sampling, ScoringParameters, StepWeight, plain_numbers
 from core.presets import preset
 
 SamplingStrategy = Literal["common_items", "recent", "random", "weighted_events"]
@@ -78,6 +78,7 @@ class WsknnSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     recommend_any: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name, most in _LARGEST.items():
             value = getattr(self, name)
             if not _is_whole(value) or not 1 <= value <= most:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numba
 
 from core.errors import SettingsError
-from stream_app.settings import Settings
+from stream_app.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,16 @@ Cpu = Literal["native", "generic"]
 def use_kernels(settings: Settings) -> Path:
     """:func:`use_cache` as the settings have it."""
     return use_cache(settings.cache_dir, prepared=settings.prepared_dir, cpu=settings.kernels_cpu)
+
+
+def use_kernels_unless_told() -> None:
+    """:func:`use_kernels` by the environment's settings, unless a folder was chosen: for a library's users.
+
+    Raises:
+        SettingsError: the cache cannot be written.
+    """
+    if not numba.config.CACHE_DIR:
+        use_kernels(load_settings())
 
 
 def use_cache(folder: Path, *, prepared: Path | None = None, cpu: Cpu = "native") -> Path:

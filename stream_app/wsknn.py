@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from core.errors import SessionsError
-from core.session_maps import Items, Sessions, items_of, map_events
-from core.wsknn import WSKNN, batch_predict, fit, predict
+from stream_app.compiled import use_kernels_unless_told
 from stream_app.recordings.lines import ByteSource, numbered_lines
 from stream_app.recordings.rows import BadLine
+
+use_kernels_unless_told()
+
+from core.session_maps import Items, Sessions, items_of, map_events  # noqa: E402 -- its kernels are kept there
+from core.wsknn import WSKNN, batch_predict, fit, predict  # noqa: E402 -- the same
 
 #: Told how far a file is read: bytes read, bytes of the file.
 Watch = Callable[[int, int], None]

@@ -140,7 +140,7 @@ class Tally:
         Raises:
             EvaluationError: an answer has an item twice.
         """
-        if not queries:
+        if not len(queries):
             return
         asked = np.array(queries, np.int64)
         recommended = _as_matrix(answers, self.cutoffs[-1])
@@ -237,7 +237,7 @@ def checked_cutoffs(cutoffs: Sequence[int]) -> tuple[int, ...]:
     Raises:
         InvalidParameterError: none, one out of its range, or not ascending.
     """
-    if not cutoffs or any(k < 1 or k > MOST_CUTOFF for k in cutoffs):
+    if not len(cutoffs) or any(k < 1 or k > MOST_CUTOFF for k in cutoffs):
         came = ", ".join(map(str, cutoffs)) or "none"
         raise InvalidParameterError(f"expected cut-offs k of 1 to {MOST_CUTOFF}, came {came}")
     if any(after <= before for before, after in itertools.pairwise(cutoffs)):

@@ -230,7 +230,7 @@ def test_bounds_larger_than_the_index(name):
 
 
 @every_preset
-@pytest.mark.parametrize("time_s", [math.nan, math.inf, -math.inf, 1.1e15, "soon", None])
+@pytest.mark.parametrize("time_s", [math.nan, math.inf, -math.inf, 1.1e15, 10**400, "soon", None])
 def test_a_time_that_is_none_is_refused(name, time_s):
     """The error says that seconds were expected; nothing of the run is answered."""
     scorer = Scorer(indexed([["a", "b"]]), preset(name))
@@ -302,3 +302,17 @@ def test_a_choice_is_one_of_the_known(name):
             InvalidParameterError, match=f"{name} is .*, expected (one of|true or false|a text)"
         ):
             ScoringParameters(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    """A search over arrays need not turn each value into Python's; ranges hold as ever."""
+    parameters = ScoringParameters(neighbours=np.int64(5), score_decay=np.float32(0.5), repeats=np.bool_(1))
+    assert parameters == ScoringParameters(neighbours=5, score_decay=0.5, repeats=True)
+    assert type(parameters.neighbours) is int
+    with pytest.raises(InvalidParameterError, match="neighbours is 0"):
+        ScoringParameters(neighbours=np.int64(0))
+
+
+def test_a_preset_that_is_changed_may_have_a_name_of_its_own():
+    """It is what answers name."""
+    assert preset("blend", name="mine").name == "mine"

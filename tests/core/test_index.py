@@ -115,11 +115,31 @@ def test_items_of_any_text_are_items():
     assert {r.item for r in answer} == set(names[1:])
 
 
-@pytest.mark.parametrize("size", [0, -1, 16_000_001])
-def test_a_size_out_of_range_is_refused(size):
-    """The error says the range."""
-    with pytest.raises(InvalidParameterError, match="expected 1 to"):
+@pytest.mark.parametrize("size", [0, -1, 16_000_001, 2.5, "10", True, None])
+def test_a_size_that_is_none_is_refused(size):
+    """The error says the range; a number that is not whole, a text or a truth value are no size."""
+    with pytest.raises(InvalidParameterError, match="expected a whole number from 1 to 16000000"):
         SessionIndex(size)
+
+
+@pytest.mark.parametrize(
+    ("items", "starts", "ends", "said"),
+    [
+        ([1, 2], [0, 1, 5000], [1.0, 2.0], "expected starts within the items"),
+        ([1, 2], [-1, 1], [1.0], "expected starts within the items"),
+        ([1, 2], [0, 1, 2], [1.0], "one more of them than ends"),
+        ([1, 2], [0, 2], [1.0, 2.0], "one more of them than ends"),
+        ([], [], [], "one more of them than ends"),
+        ([1, -2], [0, 2], [1.0], "an item is -2"),
+        ([1, 2], [0, 0, 2], [1.0, 2.0], "a session has 0 clicks"),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(items, starts, ends, said):
+    """Kernels would read beyond them."""
+    index = SessionIndex(3)
+    with pytest.raises(InvalidParameterError, match=said):
+        index.add_numbered(np.array(items, np.int32), np.array(starts, np.int64), np.array(ends))
+    assert index.added == 0
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\A[0-9]{1,20}-[0-9]{1,20}\Z"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -76,6 +77,13 @@ def test_a_session_of_minus_infinity_is_no_neighbour_whatever_the_sampling(sampl
 def test_weights_that_are_not_one_a_slot_are_refused(sampling):
     """The error says how many there are and how many are wanted."""
     index = SessionIndex(2)
-    said = f"has {index.slots + 1} numbers, expected one for each of {index.slots} slots"
-    with pytest.raises(InvalidParameterError, match=said):
-        Scorer(index, ScoringParameters(sampling=sampling), np.zeros(index.slots + 1))
+    for shape in ((index.slots + 1,), (index.slots, 1)):
+        said = re.escape(f"has the shape {shape}, expected one number for each of {index.slots} slots")
+        with pytest.raises(InvalidParameterError, match=said):
+            Scorer(index, ScoringParameters(sampling=sampling), np.zeros(shape))
+
+
+def test_weights_may_be_a_list():
+    """Whatever numpy makes an array of numbers of."""
+    index = SessionIndex(2)
+    assert Scorer(index, ScoringParameters(sampling="weighted"), [0] * index.slots).score([((), 1.0)]) == [[]]

@@ -15,7 +15,7 @@ from core.index import SessionIndex
 from core.kernels.codes import SOURCES
 from core.kernels.compiled import CHUNK_BYTES
 from core.kernels.writing import LEAST_WRITTEN, write_items
-from core.name_texts import NameTexts
+from core.name_texts import NAMES_ROOM, NameTexts
 from core.presets import preset
 from core.scoring import Recommended, Scorer
 from core.window.sessions import ClosedSession
@@ -156,6 +156,19 @@ def test_the_texts_of_names_that_are_gone_do_not_pile_up():
     assert len(texts.text) <= 2 * (200 * one + one) + CHUNK_BYTES
     found = [texts.text[texts.begins[item] :][:one].tobytes() for item in range(200)]
     assert found == [b'"%03d-99"' % item for item in range(200)]
+
+
+def test_a_burst_of_long_names_leaves_no_room_taken():
+    """The room for names follows those that are held, also when none is given any more."""
+    index = SessionIndex(2)
+    texts = index.write_names()
+    for number in range(200):
+        index.add([closed(number, [f"{number}-{at}-" + "x" * 5_000 for at in range(3)])])
+    index.add([closed(200 + number, ["a", "b"]) for number in range(3)])
+    assert index.items == 2
+    assert len(texts.text) < 10 * NAMES_ROOM
+    scorer = Scorer(index, preset("vstan"))
+    check_written(scorer, [(("a",), 100.0)])
 
 
 def test_every_source_has_its_name():
