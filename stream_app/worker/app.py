@@ -81,7 +81,7 @@ def _loops(app: faust.App, loop: asyncio.AbstractEventLoop) -> list[asyncio.Abst
     return [loop] if consumer is None else [loop, consumer.thread_loop]
 
 
-class _App(faust.App):
+class App(faust.App):
     """Faust's, with something to do when all is stopped.
 
     Attributes:
@@ -103,7 +103,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         settings: all settings.
         partitions: of the input topic.
     """
-    app = _App(
+    app = App(
         settings.group_id,
         broker=[f"kafka://{server}" for server in servers(settings)],
         broker_credentials=_credentials(settings),

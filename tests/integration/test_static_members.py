@@ -66,7 +66,7 @@ def test_a_named_worker_comes_back_to_its_partitions_and_gives_way_to_its_double
         deadline = time.monotonic() + 90
         while first.running and time.monotonic() < deadline:
             time.sleep(0.2)
-        assert not first.running, first.tail()
+        assert not first.running, f"{first.tail()}\n\n{double.tail()}"
         assert first.process.returncode == 1
         assert "another worker has joined the group as 'worker-0', so this one ends" in first.tail()
         double.wait_ready()
