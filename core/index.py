@@ -68,13 +68,14 @@ class SessionIndex:
             ("max_items", max_items, MOST_ITEMS),
         ):
             given: object = value  # which a caller may have of any kind
-            if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= most:
+            whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
+            if not whole or not 1 <= value <= most:
                 raise InvalidParameterError(f"{name} is {value!r}, expected a whole number from 1 to {most}")
         #: Good until the index changes: some of them are then elsewhere in memory.
-        self.arrays: IndexArrays = new_arrays(max_sessions, 64)
+        self.arrays: IndexArrays = new_arrays(int(max_sessions), 64)
         self.names: list[str] = []  # item id -> name
         self.ids: dict[str, int] = {}  # name -> item id
-        self.max_items = max_items
+        self.max_items = int(max_items)
         self.free_ids: list[int] = []  # ids that no name has; the last is given next
         self.forgotten = Memory()
         #: The names as JSON, once :meth:`write_names` has asked for them.
@@ -131,10 +132,11 @@ class SessionIndex:
             if isinstance(entry, ClosedSession):
                 if not self.forgotten.bars(entry):
                     batch.append(entry)
-            elif self.forgotten.note(entry):
-                self.add(batch)
+            else:
+                self.add(batch)  # before the request is noted: where it fails, both can be tried again
                 batch = []
-                self._remove(self._identity("", entry.key), all_of_visitor=True)
+                if self.forgotten.note(entry):
+                    self._remove(self._identity("", entry.key), all_of_visitor=True)
         self.add(batch)
 
     def add(self, sessions: Iterable[ClosedSession]) -> int:

@@ -66,6 +66,8 @@ class Recommended(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, ren
 class Scorer:
     """Scores against one index with one set of parameters; for one thread at a time.
 
+    Two threads in one scorer write to the same memory without a lock, which ends the process. Make one each.
+
     Args:
         index: the index; it must not change during a call.
         parameters: of the method.

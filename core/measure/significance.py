@@ -117,7 +117,7 @@ def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -
 
 
 def student_quantile(freedom: int) -> float:
-    """Student's t at 0.975, to half a per cent (Abramowitz and Stegun, 1964, formula 26.7.5)."""
+    """Student's t at 0.975, to one per cent (Abramowitz and Stegun, 1964, formula 26.7.5)."""
     if freedom == 1:
         return _T_1
     z = _Z

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadClickError
+from core.errors import BadClickError, InvalidParameterError
 from core.identity import visitor_key
 from core.index import SessionIndex
 from core.snapshot import Restoring, buffers_of, header_of
@@ -176,3 +176,16 @@ def test_what_is_left_of_a_forgotten_visitor_is_deleted_by_the_next_sweep():
         assert (swept.visitors, swept.closed) == ({"a": None}, [])
         # A run that was only half written has left it: its partition is not there yet.
         assert close_run({"a": VisitorState(4, None)}, PartitionState(3, 9), RULES, cause).visitors == {}
+
+
+def test_a_request_is_tried_again_with_what_failed_before_it():
+    """Nothing is noted of a request whose sessions before it could not be added."""
+    index = SessionIndex(10)
+    index.add([session_at(1)])
+    request = forget_at(50)
+    bad = msgspec.structs.replace(session_at(2), end="soon")
+    with pytest.raises(InvalidParameterError):
+        index.take([bad, request])
+    assert index.sessions == 1
+    index.take([request])
+    assert index.sessions == 0

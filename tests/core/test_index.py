@@ -122,6 +122,12 @@ def test_a_size_that_is_none_is_refused(size):
         SessionIndex(size)
 
 
+def test_a_size_may_be_numpys():
+    """It is a whole number."""
+    index = SessionIndex(np.int64(5), np.int32(7))
+    assert (index.max_sessions, index.max_items) == (5, 7)
+
+
 @pytest.mark.parametrize(
     ("items", "starts", "ends", "said"),
     [
