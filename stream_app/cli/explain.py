@@ -29,7 +29,7 @@ def explain(
     offset: Annotated[int, typer.Option(help="Of the click, in its partition.", min=0)],
     config: Annotated[Path | None, typer.Option(help="TOML file of settings: the worker's.")] = None,
     params: Annotated[
-        Path | None, typer.Option(help="TOML file with a [scoring] table, if the worker has one.")
+        Path | None, typer.Option(help="TOML file with a table `scoring`, if the worker has one.")
     ] = None,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")] = None,
     *,

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def worker(
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     params: Annotated[
-        Path | None, typer.Option(help="TOML file with a [scoring] table, such as `nextclick tune` writes.")
+        Path | None, typer.Option(help="TOML file with a table `scoring`, such as `nextclick tune` writes.")
     ] = None,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of RocksDB; one for each worker.")] = None,

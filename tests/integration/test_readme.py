@@ -73,7 +73,7 @@ def test_no_command_is_left_out():
         f"{BIN} replay clicks.csv --speed max --sort",
         f"{BIN} worker --print-settings",
         f"{BIN} evaluate clicks.csv --methods blend,vstan,vsknn",
-        f"{BIN} tune clicks.csv --trials 20 --output tuned.toml",
+        f"{BIN} tune clicks.csv --trials 20 --exclude current --output tuned.toml",
         f"{BIN} evaluate clicks.csv --params tuned.toml",
         f"{BIN} worker --params tuned.toml",
     ]
@@ -142,7 +142,7 @@ def test_a_recording_is_evaluated_and_tuned_and_a_worker_takes_what_was_found(tm
     (tmp_path / "clicks.csv").write_text("visitor,item,time\n" + "\n".join(rows) + "\n")
     table = run(f"{BIN} evaluate clicks.csv --methods blend,vstan,vsknn", tmp_path)
     assert all(method in table for method in ("blend", "vstan", "vsknn"))
-    run(f"{BIN} tune clicks.csv --trials 20 --output tuned.toml", tmp_path)
+    run(f"{BIN} tune clicks.csv --trials 20 --exclude current --output tuned.toml", tmp_path)
     assert "tuned" in run(f"{BIN} evaluate clicks.csv --params tuned.toml", tmp_path)
     printed = json.loads(run(f"{BIN} worker --params tuned.toml --print-settings", tmp_path))
     assert printed["scoring"]

@@ -114,6 +114,22 @@ def test_without_a_broker_the_worker_says_so(settings):
     assert "Traceback" not in done.stderr
 
 
+def test_a_data_dir_that_cannot_be_made_is_said(settings, tmp_path):
+    """Before anything is connected; one whose parents are missing is made with them."""
+    (tmp_path / "file").write_text("")
+    done = run_nextclick(settings.model_copy(update={"data_dir": tmp_path / "file" / "data"}), "worker")
+    assert done.returncode == 2
+    assert "data_dir: no folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    create_topics(settings)
+    with WorkerProcess(settings) as worker:
+        below = tmp_path / "a" / "b" / "c"
+        worker.settings = worker.settings.model_copy(update={"data_dir": below})
+        worker.start().wait_ready()
+        assert worker.terminate()[0] == 0
+        assert below.is_dir()
+
+
 def test_a_wrong_setting_is_one_sentence(settings):
     """A setting out of its range ends the worker before it contacts anything."""
     wrong = settings.model_copy(update={"gap_s": -1.0})
