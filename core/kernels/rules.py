@@ -81,6 +81,10 @@ def add_rules(
                 # Written in any case, counted only if it is one: a branch here could not be foreseen.
                 anchor_at[np.uint64(anchors)] = step
                 anchors += item_at(pool, place + step) == seed
+            # A pair's weight does not depend on the distance, so the first of the seed's clicks brings the pairs of
+            # all of them, and a session of nothing but the seed takes no time with the square of its length. That
+            # click itself is left out: the n - 1 others get n each, which are the n (n - 1) pairs of equal items.
+            pair *= anchors
             for one in range(anchors):
                 anchor = anchor_at[np.uint64(one)]
                 first = 0 if pair > 0.0 else anchor + 1
@@ -95,6 +99,7 @@ def add_rules(
                     touched_items[np.uint64(touched)] = item  # counted only if it is new
                     touched += (before == 0.0) & (score > 0.0)
                     rules[item].score = before + score
+                pair = 0.0
     for new in range(known, touched):
         rule = rules[np.uint64(touched_items[new])]
         rule.seed = seed + 1 if rule.seed == 0 else rule.seed

@@ -199,6 +199,13 @@ def test_rules_by_hand():
     assert (ar["x"], ar["w"], ar["beyond"]) == (1.0, 1 / 5, 1 / 5)
 
 
+def test_pairs_of_clicks_are_counted_with_every_click_of_an_item_but_none_with_itself():
+    """Three clicks of a and two of x make six pairs of a and x, and six of a and another click of a."""
+    sessions = [(("a", "x", "a", "w", "x", "a"), 0)]
+    for exclude, expected in (("none", {"a": 1.0, "x": 1.0, "w": 0.5}), ("current", {"x": 1.0, "w": 0.5})):
+        assert scores(sessions, ("a",), preset("ar", fill=False, exclude=exclude)) == pytest.approx(expected)
+
+
 def test_pop_counts_sessions():
     """An item's share of the sessions that hold the most popular one, whatever was clicked."""
     sessions = [(("a", "a", "b"), 0), (("b", "c"), 1), (("b",), 2), (("c", "d"), 3)]

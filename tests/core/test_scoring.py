@@ -316,7 +316,7 @@ def test_the_rules_of_sessions_of_any_length_are_those_of_the_slow_twin():
     index = SessionIndex(1000)
     index.add(closed(number, session) for number, session in enumerate(items))
     held = [(session, float(number)) for number, session in enumerate(items)]
-    for name in ("sr", "slis"):
+    for name in ("sr", "ar", "slis", "blend"):
         parameters = preset(name, exclude="current")
         [answer] = Scorer(index, parameters).score([(["i3", "b", "a"], 999.0)])
         assert answer == slow_score(held, ["i3", "b", "a"], 999.0, parameters)

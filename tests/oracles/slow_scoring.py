@@ -225,12 +225,15 @@ class SlowScorer:
     def rules_of(self, items, seed):
         """All pairs of the seed with another click, and their weight."""
         p = self.p
+        anchors = [place for place, item in enumerate(items) if item == seed]
         pair = p.rule_mix * min(len(items), 4095) ** -p.rule_length_power
-        for anchor in (i for i, item in enumerate(items) if item == seed):
+        for anchor in anchors:
+            # With the first of the seed's clicks, the pairs of all of them: n (n - 1) among n equal ones.
+            pairs = pair * len(anchors) if anchor == anchors[0] else 0.0
             for place, item in enumerate(items):
                 follows = 0 < place - anchor <= p.rule_steps
-                if (place != anchor or p.rule_linear) and (follows or pair > 0):
-                    weight = pair
+                if (place != anchor or p.rule_linear) and (follows or pairs > 0):
+                    weight = pairs
                     if follows:
                         weight += (1.0 - p.rule_mix) * step_weight(
                             p.rule_weight, place - anchor, p.rule_decay
