@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import Floats, Int64s
+from core.errors import InvalidParameterError
 
 #: Confidence of the intervals.
 CONFIDENCE: Final = 0.95
@@ -29,9 +30,10 @@ CONFIDENCE: Final = 0.95
 SWAPS: Final = 9_999
 #: Sessions that differ up to which all swaps are tried.
 MOST_EXACT: Final = 13
+#: Degrees of freedom up to which Student's t is summed up.
+MOST_SUMMED: Final = 100
 
-_Z: Final = 1.959963984540054  # the normal distribution's quantile at 0.975
-_T_1: Final = 12.706204736432095  # Student's with one degree of freedom, where the series does not hold
+_BISECTIONS: Final = 52
 _WORD: Final = 64
 
 _Words = npt.NDArray[np.uint64]
@@ -64,13 +66,19 @@ class Difference(NamedTuple):
 def clustered_mean(sums: Floats, counts: Int64s) -> Estimate:
     """The mean over queries of a figure between 0 and 1, and its interval, within 0 and 1.
 
+    Where all queries have 0, or all have 1, their spread says nothing of certainty: the interval is then the
+    one of a share of that many sessions (Wilson, JASA 22, 1927), which is not empty.
+
     Args:
         sums: (S,) the figure summed over each session's queries.
         counts: (S,) queries of each session; those of 0 are left out.
     """
-    value, margin = _ratio(sums, counts)
+    value, margin, sessions = _ratio(sums, counts)
     if margin is None:
         return Estimate(value, None, None)
+    if value in {0.0, 1.0}:
+        squared = student_quantile(sessions - 1) ** 2
+        margin = squared / (sessions + squared)
     return Estimate(value, max(0.0, value - margin), min(1.0, value + margin))
 
 
@@ -87,7 +95,7 @@ def paired_differences(ours: Floats, theirs: Floats, counts: Int64s, seed: int =
     chances = _swap_test(differences, seed)
     found = []
     for column, p in enumerate(chances):
-        value, margin = _ratio(differences[:, column], counts)
+        value, margin, _ = _ratio(differences[:, column], counts)
         low, high = (None, None) if margin is None else (value - margin, value + margin)
         found.append(Difference(value, low, high, p))
     return found
@@ -97,30 +105,45 @@ def mean_gain(gains: Sequence[float], sessions: Sequence[int], tries: int = 1) -
     """The mean of what each query gained, and its interval, the wider the more tries there were.
 
     The best of many tries looks better than it is, by chance alone. By Bonferroni the chance of an
-    error is divided among them: the interval of one try is widened by the ratio of the two quantiles of the
-    normal distribution.
+    error is divided among them: the interval has Student's quantile of a chance so much smaller.
 
     Args:
         gains: (Q,) of each query, in what it was worth.
         sessions: (Q,) number of the session that each query is of.
         tries: that this one is the best of; from 1.
+
+    Raises:
+        InvalidParameterError: there was no try.
     """
+    if tries < 1:
+        raise InvalidParameterError(f"expected the best of 1 try or more, came {tries}")
     _, session_of = np.unique(np.array(sessions, np.int64), return_inverse=True)
     counts = np.bincount(session_of)
     sums = np.zeros(len(counts))
     np.add.at(sums, session_of, gains)
-    value, margin = _ratio(sums, counts)
+    value, margin, _ = _ratio(sums, counts, (1 - CONFIDENCE) / tries)
     if margin is None:
         return Estimate(value, None, None)
-    margin *= NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / tries) / _Z
     return Estimate(value, value - margin, value + margin)
 
 
-def student_quantile(freedom: int) -> float:
-    """Student's t at 0.975, to one per cent (Abramowitz and Stegun, 1964, formula 26.7.5)."""
-    if freedom == 1:
-        return _T_1
-    z = _Z
+def student_quantile(freedom: int, chance: float = 1 - CONFIDENCE) -> float:
+    """What Student's t exceeds to either side with the given chance (Abramowitz and Stegun, 1964, 26.7).
+
+    Up to :data:`MOST_SUMMED` degrees of freedom from the distribution's finite sums (26.7.3 and 4), to nine
+    digits; beyond from the expansion about the normal quantile (26.7.5).
+
+    Args:
+        freedom: degrees of it, from 1.
+        chance: of both sides together, above 0 and below 1.
+    """
+    if freedom <= MOST_SUMMED:
+        low, high = 0.0, math.pi / 2
+        for _ in range(_BISECTIONS):
+            angle = (low + high) / 2
+            low, high = (angle, high) if _within(angle, freedom) < 1 - chance else (low, angle)
+        return math.tan(high) * math.sqrt(freedom)
+    z = -NormalDist().inv_cdf(chance / 2)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
@@ -130,19 +153,32 @@ def student_quantile(freedom: int) -> float:
     return z + math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
 
 
-def _ratio(sums: Floats, counts: Int64s) -> tuple[float, float | None]:
-    """The sums' total by the counts' total, and half of its interval's width."""
+def _within(angle: float, freedom: int) -> float:
+    """The chance that Student's t is within plus and minus tan(angle) times the root of its freedom."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for step in range(odd, freedom - 1, 2):
+        total += term
+        term *= cosine * cosine * (step + 1) / (step + 2)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def _ratio(
+    sums: Floats, counts: Int64s, chance: float = 1 - CONFIDENCE
+) -> tuple[float, float | None, int]:
+    """The sums' total by the counts' total, half of its interval's width, and of how many sessions."""
     asked = counts > 0
     sums, queries = sums[asked], counts[asked].astype(np.float64)
     sessions, total = len(sums), float(queries.sum())
     if not sessions:
-        return 0.0, None
+        return 0.0, None, 0
     value = float(sums.sum()) / total
     if sessions < 2:  # noqa: PLR2004 -- a spread is between two
-        return value, None
+        return value, None, sessions
     residual = sums - value * queries
     error = math.sqrt(sessions / (sessions - 1) * float(residual @ residual)) / total
-    return value, student_quantile(sessions - 1) * error
+    return value, student_quantile(sessions - 1, chance) * error, sessions
 
 
 def _swap_test(differences: Floats, seed: int) -> list[float]:

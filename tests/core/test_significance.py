@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
+from core.errors import InvalidParameterError
 from core.measure.significance import (
     MOST_EXACT,
+    MOST_SUMMED,
     SWAPS,
     Estimate,
     _random_words,
@@ -27,13 +30,17 @@ def interval(sums, counts) -> Estimate:
     return clustered_mean(np.array(sums, float), np.array(counts, np.int64))
 
 
-@pytest.mark.parametrize(
-    ("freedom", "expected"),
-    [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042), (120, 1.980), (10**7, 1.960)],
-)
+@settings(max_examples=200)
+@given(st.integers(1, 3 * MOST_SUMMED), st.floats(1e-6, 0.5))
+def test_student_s_t_is_scipy_s(freedom, chance):
+    """Summed up for few degrees of freedom, expanded about the normal quantile for many."""
+    assert student_quantile(freedom, chance) == pytest.approx(t.ppf(1 - chance / 2, freedom), rel=1e-6)
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (2, 4.303), (10, 2.228), (10**7, 1.960)])
 def test_student_s_t_is_that_of_the_tables(freedom, expected):
-    """To one per cent with two degrees of freedom, to the table's last digit from five on."""
-    assert student_quantile(freedom) == pytest.approx(expected, rel=0.01 if freedom < 5 else 3e-4)
+    """Of 95 % confidence, to the table's last digit."""
+    assert student_quantile(freedom) == pytest.approx(expected, abs=5e-4)
 
 
 def test_the_interval_is_the_ratio_estimator_s():
@@ -54,12 +61,12 @@ def test_the_interval_is_the_ratio_estimator_s():
         ([0.0], [0], Estimate(0.0, None, None)),
         ([1.0], [2], Estimate(0.5, None, None)),
         ([1.0, 0.0], [2, 0], Estimate(0.5, None, None)),
-        ([2.0, 3.0], [2, 3], Estimate(1.0, 1.0, 1.0)),
-        ([0.0, 0.0], [2, 3], Estimate(0.0, 0.0, 0.0)),
+        ([1.0] * 31, [1] * 31, Estimate(1.0, pytest.approx(31 / (31 + 2.0423**2), rel=1e-4), 1.0)),
+        ([0.0] * 31, [2] * 31, Estimate(0.0, 0.0, pytest.approx(2.0423**2 / (31 + 2.0423**2), rel=1e-4))),
     ],
 )
 def test_intervals_at_the_limits(sums, counts, expected):
-    """One session says nothing of its spread, and no interval leaves 0 to 1."""
+    """One session says nothing of its spread, no interval leaves 0 to 1, and none is certain."""
     assert interval(sums, counts) == expected
 
 
@@ -150,7 +157,7 @@ def test_the_random_words_are_those_of_the_published_generator():
 
 
 def test_the_best_of_more_tries_needs_a_larger_gain():
-    """One try has the interval of a difference; with a thousand it is twice as wide, about the same mean."""
+    """One try has the interval of a difference; with a thousand it is of a chance so much smaller."""
     gains = [0.5, 0.0, -0.25, 1.0, 0.0, 0.5, 0.0, 0.25]
     sessions = [7, 7, 3, 3, 9, 9, 1, 1]
     one, many = mean_gain(gains, sessions), mean_gain(gains, sessions, 1000)
@@ -159,9 +166,13 @@ def test_the_best_of_more_tries_needs_a_larger_gain():
     )
     assert one == pytest.approx(paired[:3])
     assert many.value == one.value == 0.25
-    assert (many.high - many.value) / (one.high - one.value) == pytest.approx(4.0556 / 1.96, rel=1e-3)
+    assert (many.high - many.value) / (one.high - one.value) == pytest.approx(
+        t.ppf(1 - 0.025 / 1000, 3) / t.ppf(0.975, 3)
+    )
 
 
 def test_a_gain_of_one_session_says_nothing_of_certainty():
     """There is no interval."""
     assert mean_gain([1.0, 0.0], [4, 4]) == Estimate(0.5, None, None)
+    with pytest.raises(InvalidParameterError, match="1 try or more, came 0"):
+        mean_gain([1.0, 0.0], [4, 5], 0)
