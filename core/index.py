@@ -149,8 +149,8 @@ class SessionIndex:
             How many were added.
 
         Raises:
-            InvalidParameterError: the end of a session is not a number; or too many items, see the class.
-                Nothing of the batch is added.
+            InvalidParameterError: the end of a session is not a number, its items are not texts; or too many
+                items, see the class. Nothing of the batch is added.
         """
         batch = [s for s in sessions if not s.overlong and 0 < len(s.items) <= MAX_SESSION_CLICKS]
         return self._add(batch) if batch else 0
@@ -229,7 +229,10 @@ class SessionIndex:
         starts = np.zeros(len(batch) + 1, np.int64)
         np.cumsum([len(s.items) for s in batch], out=starts[1:])
         ends = np.array([_end_s(s) for s in batch], np.uint32)
-        return self._add_arrays(keys, self._ids([item for s in batch for item in s.items]), starts, ends)
+        items = [item for s in batch for item in s.items]
+        if set(map(type, items)) != {str} or any(isinstance(s.items, str) for s in batch):
+            _refuse_items(batch)
+        return self._add_arrays(keys, self._ids(items), starts, ends)
 
     def add_numbered(self, items: Int32s, starts: Int64s, ends_s: Floats) -> int:
         """Add sessions of numbered items, as a benchmark makes them: item ``n`` has the name ``str(n)``.
@@ -338,6 +341,16 @@ class SessionIndex:
                 self.free_ids.append(item)
                 if self.name_texts is not None:
                     self.name_texts.take_out(item)
+
+
+def _refuse_items(batch: Sequence[ClosedSession]) -> None:
+    """Say which session has items that are no names, if one has."""
+    for session in batch:
+        given: object = session.items  # which a caller may have of any kind
+        if isinstance(given, str) or not all(isinstance(item, str) for item in session.items):
+            raise InvalidParameterError(
+                f"session {session.session!r} has the items {given!r:.100}, expected a sequence of texts"
+            )
 
 
 def _end_s(session: ClosedSession) -> int:

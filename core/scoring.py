@@ -24,10 +24,11 @@ from core.kernels.writing import write_items
 from core.name_texts import NAMES_ROOM
 from core.params import ScoringParameters
 from core.scratch import new_scratch
+from core.window.clicks import MAX_TIME_MS
 from core.window.sessions import ClosedSession
 
-#: Times of queries, seconds: in milliseconds they are 64-bit whole numbers.
-MOST_SECONDS: Final = 1e15
+#: Times of queries, seconds: to the end of the year 9999, as of clicks; milliseconds since 1978 are more.
+MOST_SECONDS: Final = (MAX_TIME_MS + 1) / 1000
 
 #: A weight never falls to nothing, or an old session would look like none.
 _LEAST_WEIGHT: Final = 1e-300
@@ -353,6 +354,7 @@ def _times(given: Sequence[float]) -> Floats:
     for at, time in enumerate(times.tolist()):
         if not abs(time) <= MOST_SECONDS:  # written so that NaN is refused too
             raise InvalidParameterError(
-                f"query {at} has the time {time}, expected -{MOST_SECONDS:g} to {MOST_SECONDS:g} seconds"
+                f"query {at} has the time {time}, expected seconds since 1970, to the year 9999 "
+                "(a time in milliseconds is to be divided by 1000)"
             )
     return times

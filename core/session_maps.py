@@ -130,10 +130,10 @@ def checked_sessions(sessions: object) -> list[tuple[Hashable, Record]]:
 
 
 def _problem(record: object) -> str:
-    if not _is_sequence(record) or len(record) < _WITH_TIMES:
+    if not is_row(record) or len(record) < _WITH_TIMES:
         return f"expected a list of items and a list of times, came {record!r:.100}"
     items, times = record[0], record[1]
-    if not _is_sequence(items) or not _is_sequence(times) or len(items) != len(times):
+    if not is_row(items) or not is_row(times) or len(items) != len(times):
         return f"expected a list of items and as many times, came {items!r:.100} and {times!r:.100}"
     if len(items) > MAX_SESSION_CLICKS:
         return f"it has {len(items)} events, expected at most {MAX_SESSION_CLICKS}"
@@ -154,7 +154,7 @@ def query_items(session: object) -> list[Any]:
     Raises:
         SessionsError: it is no session, or one of more than :data:`core.arrays.MAX_SESSION_CLICKS` events.
     """
-    if not _is_sequence(session) or len(session) == 0 or not _is_sequence(session[0]):
+    if not is_row(session) or len(session) == 0 or not is_row(session[0]):
         raise SessionsError(f"expected a session, [[items], [times], …], came {session!r:.100}")
     items = row_of(session, 0)
     if len(items) > MAX_SESSION_CLICKS:
@@ -170,8 +170,10 @@ def row_of(record: Record, place: int) -> list[Any]:
     return list(row.tolist() if isinstance(row, np.ndarray) else row)
 
 
-def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, str | bytes)
+def is_row(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a list of things, of whatever kind; a text or a dictionary is none."""
+    listed = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    return listed and not isinstance(value, str | bytes | Mapping)
 
 
 def map_events(

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import copy
 from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 from zlib import crc32
@@ -32,7 +33,7 @@ from core.index import SessionIndex
 from core.kernels.scoring import Queries
 from core.params import ScoringParameters
 from core.scoring import Scorer
-from core.session_maps import Record, checked_sessions, query_items, row_of
+from core.session_maps import Record, checked_sessions, is_row, query_items, row_of
 from core.wsknn_settings import WsknnSettings
 
 #: Scorers kept: one for each of the settings used last. Each holds some 30 bytes a session and an item.
@@ -47,14 +48,15 @@ class WSKNN:
     """A model of weighted session kNN: learns a dictionary of sessions, then recommends.
 
     Args:
-        settings: see :class:`WsknnSettings`.
+        in_order: the first settings of :class:`WsknnSettings`, in its order.
+        settings: settings by their names.
 
     Raises:
         InvalidParameterError: an unknown setting, or one out of its range.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = WsknnSettings().changed(settings)
+    def __init__(self, *in_order: Any, **settings: Any) -> None:
+        self.settings = WsknnSettings.given(in_order, settings)
         self._fitted = False
         self._learn([])
 
@@ -75,7 +77,8 @@ class WSKNN:
 
     def _learn(self, sessions: list[tuple[Hashable, Record]]) -> None:
         # The order of `recent`: lists of times, compared from the first on.
-        self._sessions = sorted(sessions, key=lambda named: row_of(named[1], 1))
+        copies = [(name, [copy(row) for row in record]) for name, record in sessions]
+        self._sessions = sorted(copies, key=lambda named: row_of(named[1], 1))
         rows = [row_of(record, 0) for _, record in self._sessions]
         order = {item: number for number, item in enumerate(dict.fromkeys(chain.from_iterable(rows)))}
         starts = np.zeros(len(rows) + 1, np.int64)
@@ -189,19 +192,24 @@ class WSKNN:
     def _row(name: Hashable, record: Record, index: int | None, usual: int) -> list[Any]:
         place = usual if index is None else index
         try:
-            return row_of(record, place)
+            row = record[place]
         except IndexError:
             raise SessionsError(
                 f"session {name!r} has {len(record)} rows, and row {place} is asked for: give its number by "
                 "required_sampling_event_index or sampling_event_weights_index"
             ) from None
+        if not is_row(row):
+            raise SessionsError(f"session {name!r}: expected row {place} to be a list, came {row!r:.100}")
+        return row_of(record, place)
 
 
-def fit(sessions: Mapping[Any, Record] | object, items: object = None, **settings: Any) -> WSKNN:
+def fit(
+    sessions: Mapping[Any, Record] | object, items: object = None, *in_order: Any, **settings: Any
+) -> WSKNN:
     """Make a model and let it learn these sessions; see :meth:`WSKNN.fit` and :class:`WsknnSettings`."""
     if "sampling_str_event_weights_index" in settings:  # the name that the package's own `fit` has for it
         settings["sampling_event_weights_index"] = settings.pop("sampling_str_event_weights_index")
-    model = WSKNN(**settings)
+    model = WSKNN(*in_order, **settings)
     model.fit(sessions, items)
     return model
 

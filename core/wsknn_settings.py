@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -112,6 +112,21 @@ class WsknnSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
                 raise InvalidParameterError(f"no setting {name!r}{hint}")
         given = {name: value for name, value in changes.items() if value is not None or name in _OPTIONAL}
         return msgspec.structs.replace(self, **given)
+
+    @classmethod
+    def given(cls, in_order: Sequence[Any], by_name: Mapping[str, Any]) -> WsknnSettings:
+        """The defaults with some changed; ``in_order`` are the first settings, in the order of the fields.
+
+        Raises:
+            InvalidParameterError: as :meth:`changed`; or too many values, or one setting twice.
+        """
+        fields = cls.__struct_fields__
+        if len(in_order) > len(fields):
+            raise InvalidParameterError(f"{len(in_order)} settings in order, expected at most {len(fields)}")
+        first = dict(zip(fields, in_order, strict=False))
+        if twice := first.keys() & by_name.keys():
+            raise InvalidParameterError(f"{min(twice)} is given twice: in order, and by its name")
+        return cls().changed(first | dict(by_name))
 
     def parameters(self, sessions: int) -> ScoringParameters:
         """The engine's parameters for these settings and so many sessions."""

@@ -81,9 +81,9 @@ def add_rules(
                 # Written in any case, counted only if it is one: a branch here could not be foreseen.
                 anchor_at[np.uint64(anchors)] = step
                 anchors += item_at(pool, place + step) == seed
-            # A pair's weight does not depend on the distance, so the first of the seed's clicks brings the pairs of
-            # all of them, and a session of nothing but the seed takes no time with the square of its length. That
-            # click itself is left out: the n - 1 others get n each, which are the n (n - 1) pairs of equal items.
+            # A pair's weight does not depend on the distance, so the first of the seed's clicks brings the
+            # pairs of all of them: no time with the square of a session's equal clicks. That click itself is
+            # left out; the n - 1 others get n each, which are the n (n - 1) pairs of equal items.
             pair *= anchors
             for one in range(anchors):
                 anchor = anchor_at[np.uint64(one)]

@@ -138,7 +138,8 @@ class Tally:
             answers: for each, item numbers, best first; places past the largest cut-off are not looked at.
 
         Raises:
-            EvaluationError: an answer has an item twice.
+            EvaluationError: an answer has an item twice, or one that is not among the cases' numbers; nothing
+                is taken in.
         """
         if not len(queries):
             return
@@ -148,12 +149,11 @@ class Tally:
         ranks = ranks_of(recommended, self.cases.truth[asked])
         remaining = self.cases.is_remaining(asked, recommended)
         values = self._values(ranks, remaining, self.cases.remaining[asked])
+        shown = [_counted(recommended[:, :k], self.cases.items) for k in self.cutoffs]
         of = self.cases.session[asked]
         np.add.at(self.sums, of, values)
         np.add.at(self.counts, of, 1)
-        for row, k in enumerate(self.cutoffs):
-            first = recommended[:, :k]
-            self._shown[row] += np.bincount(first[first >= 0], minlength=self.cases.items)
+        self._shown += shown
         self._asked.append(asked)
         self._ranks.append(ranks)
 
@@ -194,7 +194,8 @@ class Tally:
         found: dict[str, float] = {}
         for row, k in enumerate(self.cutoffs):
             places = int(self._shown[row].sum())
-            found[f"coverage_{k}"] = np.count_nonzero(self._shown[row]) / catalogue if catalogue else 0.0
+            shown = np.count_nonzero(self._shown[row][times > 0])
+            found[f"coverage_{k}"] = shown / catalogue if catalogue else 0.0
             found[f"popularity_{k}"] = (
                 float(self._shown[row] @ times) / (places * most) if places and most else 0.0
             )
@@ -258,6 +259,14 @@ def _as_matrix(answers: Sequence[Sequence[int]], n: int) -> Int32s:
     matrix = np.full((len(answers), n), -1, np.int32)
     matrix[np.arange(n) < lengths[:, np.newaxis]] = [item for answer in answers for item in answer[:n]]
     return matrix
+
+
+def _counted(recommended: Int32s, items: int) -> Int64s:
+    """How often each item number is recommended, (items,)."""
+    counts = np.bincount(recommended[recommended >= 0], minlength=items)
+    if len(counts) > items:
+        raise EvaluationError(f"expected item numbers below {items}, but an answer has {len(counts) - 1}")
+    return counts
 
 
 def _refuse_repeated(recommended: Int32s) -> None:

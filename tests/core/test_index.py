@@ -148,6 +148,16 @@ def test_arrays_that_do_not_fit_together_are_refused(items, starts, ends, said):
     assert index.added == 0
 
 
+@pytest.mark.parametrize("items", ["milk", ("milk", 7), (None,), (b"milk",)])
+def test_items_that_are_no_names_are_refused_and_nothing_of_the_batch_is_added(items):
+    """A text is no sequence of items, and a number is no name."""
+    index = SessionIndex(10)
+    wrong = ClosedSession("s", "v", items, (0,) * len(items), 0, 0, "gap", len(items))
+    with pytest.raises(InvalidParameterError, match=r"'s' has the items .*, expected a sequence of texts"):
+        index.add([closed("0", ["bread"]), wrong])
+    assert (index.sessions, index.items) == (0, 0)
+
+
 @given(st.text(max_size=30) | st.from_regex(r"\A[0-9]{1,20}-[0-9]{1,20}\Z"))
 def test_a_session_key_is_a_signed_64_bit_number(name):
     """Ids of ours are non-negative and exact; others are negative hashes."""

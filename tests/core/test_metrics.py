@@ -172,6 +172,16 @@ def test_an_answer_with_an_item_twice_is_refused(repeated):
         tally_of([[0, 1]], [repeated])
 
 
+def test_an_answer_with_an_item_of_no_number_is_refused_and_nothing_of_it_is_counted():
+    """What was taken in before stays, and what comes after counts."""
+    tally = Tally(Cases([[0, 1, 2]], 3), (1, 5))
+    with pytest.raises(EvaluationError, match="item numbers below 3, but an answer has 7"):
+        tally.add([0, 1], [[1], [7]])
+    assert (tally.queries, tally.sums.any()) == (0, False)
+    tally.add([0, 1], [[1], [2]])
+    assert (tally.queries, tally.column("hr_1").sum()) == (2, 2.0)
+
+
 @pytest.mark.parametrize(
     "cutoffs", [(), (0,), (-1, 5), (5, 5), (10, 5), (MOST_CUTOFF + 1,), (5, MOST_CUTOFF + 1)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 
 import numpy as np
@@ -221,6 +222,7 @@ def test_a_setting_out_of_its_range_is_refused_by_name(change, said):
         ({"s": ["a"]}, "session 's': expected a list of items and a list of times"),
         ({"s": ("ab", [1, 2])}, "session 's': expected a list of items and as many times"),
         ({"s": (["a"], [1, 2])}, "as many times"),
+        ({"s": {0: ["a"], 1: [1]}}, "session 's': expected a list of items and a list of times"),
         ({"s": (["a"], ["1"])}, "expected times that are numbers, came '1'"),
         ({"s": (["a"], [float("nan")])}, "expected times that are numbers, came nan"),
         ({"s": ([["a"]], [1])}, "its items must be hashable"),
@@ -254,6 +256,8 @@ def test_a_row_that_is_not_there_or_holds_no_weights_is_refused():
     """When it is asked for; the error names the session."""
     with pytest.raises(SessionsError, match="session 'one' has 2 rows, and row 3 is asked for"):
         fit(SHARING, sampling_strategy="weighted_events").recommend([["a"]])
+    with pytest.raises(SessionsError, match="session 's': expected row 2 to be a list, came 'view'"):
+        fit({"s": (["a"], [1], "view")}, required_sampling_event="view").recommend([["a"]])
     named = {"s": (["a"], [1], ["view"], ["heavy"])}
     with pytest.raises(SessionsError, match=r"session 's' has the weights \['heavy'\], expected finite"):
         fit(named, sampling_str_event_weights_index=3, sampling_strategy="weighted_events").recommend([["a"]])
@@ -263,6 +267,32 @@ def test_a_model_that_has_learnt_nothing_says_so():
     """Not an empty answer, which would look like a right one."""
     with pytest.raises(SessionsError, match=r"call fit\(sessions\) first"):
         WSKNN().recommend([["a"]])
+
+
+def test_settings_may_be_given_in_the_package_s_order():
+    """To the model and to fit, as the package takes them; one that is given twice is refused."""
+    assert WSKNN(3, 20, "recent").settings == WsknnSettings(
+        number_of_recommendations=3, number_of_neighbors=20, sampling_strategy="recent"
+    )
+    assert fit(SHARING, None, 3, 20, sample_size=7).settings == WsknnSettings(
+        number_of_recommendations=3, number_of_neighbors=20, sample_size=7
+    )
+    in_order = [setting.default for setting in inspect.signature(wsknn.fit).parameters.values()][2:]
+    assert WSKNN(*in_order).settings == WsknnSettings()
+    with pytest.raises(InvalidParameterError, match="number_of_neighbors is given twice"):
+        WSKNN(3, 20, number_of_neighbors=20)
+    with pytest.raises(InvalidParameterError, match="12 settings in order, expected at most 11"):
+        WSKNN(*in_order, 1)
+
+
+def test_what_a_caller_does_to_learnt_sessions_afterwards_changes_nothing():
+    """The rows are copied."""
+    sessions = {"s": (["a", "b"], [1, 2], ["buy", "buy"]), "t": (["a", "c"], [1, 3], ["view", "view"])}
+    model = fit(sessions, required_sampling_event="buy")
+    for record in sessions.values():
+        for row in record:
+            row.clear()
+    assert {item for item, _ in model.recommend([["a"]])} == {"a", "b"}
 
 
 def test_none_is_no_change():

@@ -44,4 +44,5 @@ def slow_shown(answers, learnt, k) -> tuple[float, float]:
     if not shown or not catalogue:
         return 0.0, 0.0
     most = max(learnt.values())
-    return len(set(shown)) / len(catalogue), fmean(learnt.get(item, 0) / most for item in shown)
+    coverage = len(set(shown) & set(catalogue)) / len(catalogue)
+    return coverage, fmean(learnt.get(item, 0) / most for item in shown)
