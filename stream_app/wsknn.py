@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from core.errors import SessionsError
 from stream_app.compiled import use_kernels_unless_told
@@ -18,6 +19,9 @@ use_kernels_unless_told()
 
 from core.session_maps import Items, Sessions, items_of, map_events  # noqa: E402 -- its kernels are kept there
 from core.wsknn import WSKNN, batch_predict, fit, predict  # noqa: E402 -- the same
+
+#: Times that somebody is told how far a file is read.
+_TOLD_TIMES: Final = 1000
 
 #: Told how far a file is read: bytes read, bytes of the file.
 Watch = Callable[[int, int], None]
@@ -77,11 +81,11 @@ def parse_flat_file(
 
 
 def _rows(source: ByteSource, sep: str, watch: Watch) -> Iterator[list[str] | None]:
-    told = -1
+    step, due = source.size // _TOLD_TIMES, 0
     for line in numbered_lines(source):
-        if source.position != told:
-            told = source.position
-            watch(told, source.size)
+        if source.position >= due:
+            due = source.position + step
+            watch(source.position, source.size)
         if isinstance(line, BadLine):
             yield None
             continue

@@ -164,9 +164,7 @@ def _within(angle: float, freedom: int) -> float:
     return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
-def _ratio(
-    sums: Floats, counts: Int64s, chance: float = 1 - CONFIDENCE
-) -> tuple[float, float | None, int]:
+def _ratio(sums: Floats, counts: Int64s, chance: float = 1 - CONFIDENCE) -> tuple[float, float | None, int]:
     """The sums' total by the counts' total, half of its interval's width, and of how many sessions."""
     asked = counts > 0
     sums, queries = sums[asked], counts[asked].astype(np.float64)

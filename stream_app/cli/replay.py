@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 #: Clicks that a dry run shows.
 SHOWN_CLICKS = 5
+#: The file could not be read to its end.
+EXIT_CUT_SHORT = 1
 #: Nothing of the file could be read as a click.
 EXIT_NOTHING_READ = 2
+#: And the number of the signal that ended it.
+EXIT_SIGNAL = 128
 
 # The backslashes keep a paragraph one line: the help is wrapped to the width of the terminal.
 HELP = """Send a recorded file of clicks to the clicks topic, at its recorded pace.
@@ -63,7 +67,8 @@ A file without a header, and a date in three columns:
 
   nextclick replay shop.csv --item model --time year+month+day
 
-Exits with 0 even if some lines are bad, with 2 if nothing can be read.
+Exits with 0 even if some lines are bad, with 1 if the file is cut short or damaged, with 2 if it has no \
+click, with 130 or 143 if a signal (SIGINT, SIGTERM) ended it.
 """
 
 
@@ -142,7 +147,11 @@ def replay_command(
                     )
                 )
     _print_report(report, chosen, settings, dry=dry, as_json=as_json)
-    if report.bad_lines and not report.sent and not report.stopped:
+    if report.stopped_by is not None:
+        raise typer.Exit(EXIT_SIGNAL + report.stopped_by)
+    if report.cut_short is not None:
+        raise typer.Exit(EXIT_CUT_SHORT)
+    if not report.sent and not report.left_out:
         raise typer.Exit(EXIT_NOTHING_READ)
 
 
@@ -183,8 +192,16 @@ def _print_report(
         typer.echo(f"{report.left_out:,} were left out: they are older than what the topic had")
     if report.first_time_ms is not None and report.last_time_ms is not None:
         typer.echo(f"recorded from {_iso(report.first_time_ms)} to {_iso(report.last_time_ms)}")
-    if report.stopped:
+    if report.stopped_by is not None:
         typer.echo("stopped by a signal before the end of the file")
+    if report.cut_short is not None:
+        typer.echo(f"the file was not read to its end: {report.cut_short}")
+    if report.behind_topic and report.topic_had_ms is not None:
+        typer.echo(
+            f"{report.behind_topic:,} of them lie more than {settings.grace_s:g} s (grace_s) behind "
+            f"{_iso(report.topic_had_ms)}, where the topic was before: a worker takes such clicks for late. "
+            "--resume leaves out what the topic has; a new topic (--topic) begins anew."
+        )
     if report.likely_late:
         typer.echo(
             f"{report.likely_late:,} of them lie more than {settings.grace_s:g} s (grace_s) behind one that "
@@ -211,11 +228,14 @@ def report_as_json(
         "bad_lines": report.bad_lines,
         "first_bad": [{"line": bad.line, "reason": bad.reason} for bad in report.first_bad],
         "likely_late": report.likely_late,
+        "behind_topic": report.behind_topic,
+        "topic_had": None if report.topic_had_ms is None else report.topic_had_ms / 1000,
         "first_time": None if report.first_time_ms is None else report.first_time_ms / 1000,
         "last_time": None if report.last_time_ms is None else report.last_time_ms / 1000,
         "seconds": round(report.seconds, 3),
         "clicks_per_s": round(report.clicks_per_s, 1),
-        "stopped": report.stopped,
+        "stopped": report.stopped_by is not None,
+        "cut_short": report.cut_short,
     }
 
 

@@ -39,6 +39,7 @@ class ByteSource:
     Attributes:
         size: bytes of the file as it lies there.
         gzipped: whether the file is gzip.
+        used: how much of the chunk given last is used, 0 to 1; for :attr:`position`, set by who reads.
         damage: None, or after :meth:`chunks` ended early, what is wrong with the file.
 
     Raises:
@@ -54,6 +55,8 @@ class ByteSource:
         except OSError as error:
             raise ReplayError(f"the file {path} cannot be read: {error.strerror}") from None
         self.damage: str | None = None
+        self.used = 1.0
+        self._chunk_begins = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -61,23 +64,27 @@ class ByteSource:
 
     @property
     def position(self) -> int:
-        """Bytes of the file taken so far, of the packed ones where it is packed."""
-        return self.size if self._file.closed else self._file.tell()
+        """Bytes of the file used so far, of the packed ones where it is packed."""
+        if self._file.closed:
+            return self.size
+        return self._chunk_begins + int((self._file.tell() - self._chunk_begins) * self.used)
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes from the beginning, 256 KiB at most at a time; sets :attr:`damage`, never raises."""
         self._file.seek(0)
         self.damage = None
         try:
-            if self.gzipped:
-                yield from self._unpacked()
-            else:
-                while chunk := self._file.read(_CHUNK_BYTES):
-                    yield chunk
+            for chunk in self._unpacked() if self.gzipped else self._plain():
+                yield chunk
+                self._chunk_begins, self.used = self._file.tell(), 1.0
         except zlib.error as error:
             self.damage = f"the gzip is damaged ({error}); what comes after this place cannot be read"
         except OSError as error:
             self.damage = f"the file cannot be read further: {error.strerror}"
+
+    def _plain(self) -> Iterator[bytes]:
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield chunk
 
     def _unpacked(self) -> Iterator[bytes]:
         """The members of the gzip one after the other; a bounded output a step, so that nothing explodes."""
@@ -128,14 +135,15 @@ def numbered_lines(source: ByteSource) -> Iterator[Line]:
     for chunk in source.chunks():
         first, *others = chunk.split(b"\n")
         pending = b"" if too_long else pending + first
-        for following in others:
+        for done, following in enumerate(others, start=1):
             number += 1
+            source.used = done / len(others)
             yield _line(number, pending, too_long=too_long)
             pending, too_long = following, False
         if len(pending) > MAX_LINE_BYTES:
             pending, too_long = b"", True
     if source.damage is not None:
-        yield BadLine(number + 1, source.damage)
+        yield BadLine(number + 1, source.damage, ends_file=True)
     elif pending or too_long:
         yield _line(number + 1, pending, too_long=too_long)
 

@@ -72,7 +72,8 @@ class ParquetTable:
             try:
                 batch = next(batches, None)
             except (pa.ArrowException, OSError) as error:
-                yield BadLine(self._rows_read + 1, f"the Parquet file cannot be read further: {error}")
+                reason = f"the Parquet file cannot be read further: {error}"
+                yield BadLine(self._rows_read + 1, reason, ends_file=True)
                 return
             if batch is None:
                 return

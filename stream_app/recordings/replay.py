@@ -46,10 +46,13 @@ class ReplayReport:
         first_bad: the first :data:`MAX_SHOWN_BAD_LINES` of them.
         likely_late: clicks that lie behind an earlier one of the file by more than ``grace_s``. A worker
             takes them for late, except where the two are in different partitions.
+        behind_topic: clicks that lie as far behind the newest that the topic had before; the same holds.
+        topic_had_ms: the time of that one, milliseconds since 1970; None where there was none.
         first_time_ms: the least time of a click, milliseconds since 1970; None before the first click.
         last_time_ms: the greatest.
         seconds: how long it took.
-        stopped: whether a signal ended it before the file's end.
+        stopped_by: the number of the signal that ended it before the file's end, or None.
+        cut_short: why the file could not be read to its end, or None.
         position: bytes of the file that are read.
         size: bytes of the file.
     """
@@ -59,10 +62,13 @@ class ReplayReport:
     bad_lines: int = 0
     first_bad: list[BadLine] = field(default_factory=list)
     likely_late: int = 0
+    behind_topic: int = 0
+    topic_had_ms: int | None = None
     first_time_ms: int | None = None
     last_time_ms: int | None = None
     seconds: float = 0.0
-    stopped: bool = False
+    stopped_by: int | None = None
+    cut_short: str | None = None
     position: int = 0
     size: int = 0
 
@@ -74,11 +80,15 @@ class ReplayReport:
     def add_bad(self, bad: BadLine) -> None:
         """Count a line that is no click, and keep it while there is room."""
         self.bad_lines += 1
+        if bad.ends_file:
+            self.cut_short = bad.reason
         if len(self.first_bad) < MAX_SHOWN_BAD_LINES:
             self.first_bad.append(bad)
 
     def add_time(self, time_ms: int, grace_s: float) -> None:
         """Take a click's time into the first, the last and the likely late ones."""
+        if self.topic_had_ms is not None and time_ms < self.topic_had_ms - grace_s * 1000:
+            self.behind_topic += 1
         if self.first_time_ms is None or self.last_time_ms is None:
             self.first_time_ms = self.last_time_ms = time_ms
             return
@@ -241,7 +251,7 @@ async def replay(
     topic = settings.clicks_topic
     if (await describe_topics(settings, [topic]))[topic] is None:
         raise TopicError(f"topic {topic!r} does not exist; make it with `nextclick topics create`")
-    begin_ms = await newest_click_ms(settings) if resume else None
+    had_ms = await newest_click_ms(settings)
     producer = new_producer(settings, client_id="nextclick-replay", linger_ms=_LINGER_MS)
     await start(producer, settings)
     try:
@@ -255,7 +265,8 @@ async def replay(
                 pace=Pace(speed),
                 limit=limit,
                 sort=sort,
-                begin_ms=begin_ms,
+                had_ms=had_ms,
+                resume=resume,
                 on_progress=on_progress,
                 stop=stop,
             )
@@ -272,11 +283,12 @@ async def _send_all(
     pace: Pace,
     limit: int | None,
     sort: bool,
-    begin_ms: int | None,
+    had_ms: int | None,
+    resume: bool,
     on_progress: Callable[[ReplayReport], None] | None,
-    stop: asyncio.Event,
+    stop: Stop,
 ) -> ReplayReport:
-    report = ReplayReport()
+    report = ReplayReport(topic_had_ms=had_ms)
     begun = told = time.monotonic()
 
     def tell() -> float:
@@ -288,8 +300,8 @@ async def _send_all(
 
     sent = 0
     to_send = clicks_to_send(table, columns, settings, report)
-    if begin_ms is not None:
-        to_send = from_time(to_send, begin_ms, report)
+    if resume and had_ms is not None:
+        to_send = from_time(to_send, had_ms, report)
     for lines, made in enumerate(in_time_order(to_send) if sort else to_send, start=1):
         if lines % _LOOK_UP_EVERY == 0:
             await asyncio.sleep(0)
@@ -311,7 +323,7 @@ async def _send_all(
         if lines % _LOOK_UP_EVERY == 0 and time.monotonic() - told > _PROGRESS_EVERY_S:
             told = tell()
     await sender.flush()
-    report.stopped = stop.is_set()
+    report.stopped_by = stop.by
     tell()
     return report
 
@@ -324,10 +336,22 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
         return
 
 
+class Stop(asyncio.Event):
+    """Set by a signal.
+
+    Attributes:
+        by: the signal's number, or None.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by: int | None = None
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[asyncio.Event]:
+def stop_on_signals() -> Iterator[Stop]:
     """An event that the first SIGINT or SIGTERM sets in this block; a second one acts as it did before."""
-    stop = asyncio.Event()
+    stop = Stop()
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -336,12 +360,13 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             if loop.remove_signal_handler(number):
                 signal.signal(number, handler)
 
-    def set_stop() -> None:
+    def set_stop(number: int) -> None:
+        stop.by = number
         stop.set()
         let_go()
 
     for number in before:
-        loop.add_signal_handler(number, set_stop)
+        loop.add_signal_handler(number, set_stop, number)
     try:
         yield stop
     finally:

@@ -16,10 +16,17 @@ Row = tuple[int, dict[str, Value]]
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no row: its number (the first line of the file is 1) and why, for a person."""
+    """A line that is no row.
+
+    Attributes:
+        line: its number; the first line of the file is 1.
+        reason: why, for a person.
+        ends_file: whether nothing after it can be read: the file is cut short or damaged.
+    """
 
     line: int
     reason: str
+    ends_file: bool = False
 
 
 class Table(Protocol):

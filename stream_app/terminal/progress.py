@@ -31,6 +31,7 @@ class ReplayProgress:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._warned = False
         self._task = self._progress.add_task("replay", total=None, sent=0, rate=0.0, bad=0)
 
     def __enter__(self) -> Self:
@@ -41,7 +42,15 @@ class ReplayProgress:
         self._progress.stop()
 
     def update(self, report: ReplayReport) -> None:
-        """Show how far the replay is."""
+        """Show how far the replay is; say once, at once, if a worker will take its clicks for late."""
+        if report.behind_topic and not self._warned:
+            self._warned = True
+            self._progress.console.print(
+                "warning: these clicks are older than what the topic has: a worker takes them for late; "
+                "see --resume and --topic",
+                soft_wrap=True,
+                highlight=False,
+            )
         self._progress.update(
             self._task,
             total=report.size,

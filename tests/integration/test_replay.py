@@ -60,7 +60,7 @@ def test_a_file_arrives_whole_keyed_by_visitor_and_in_its_order_in_each_partitio
         return report, await records_of(settings, count)
 
     report, records = asyncio.run(run())
-    assert (report.sent, report.bad_lines, report.stopped) == (count, 1, False)
+    assert (report.sent, report.bad_lines, report.stopped_by) == (count, 1, None)
     assert [bad.line for bad in report.first_bad] == [52]
     assert told == sorted(told)
     assert told[-1] == (count, path.stat().st_size)
@@ -117,6 +117,27 @@ def test_a_replay_that_was_interrupted_goes_on_where_it_stopped(settings, tmp_pa
     assert set(items) == {str(n) for n in range(40)}
 
 
+def test_clicks_that_lie_behind_what_the_topic_has_are_told_at_once_and_in_the_end(settings, tmp_path):
+    """Sent a second time without --resume, all but the last minute (grace_s) of a file is late."""
+    asyncio.run(topics.create(settings))
+    path = tmp_path / "clicks.csv"
+    path.write_text("visitor,item,time\n" + "".join(f"v{n % 5},{n},{1000 + n}\n" for n in range(100)))
+    done = [
+        subprocess.run(
+            [*NEXTCLICK, "replay", str(path), "--speed", "max", *options],
+            env={**os.environ, **settings.environment()},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        for options in ([], [], ["--resume"])
+    ]
+    assert [each.stderr.count("a worker takes them for late") for each in done] == [0, 1, 0]
+    told = "39 of them lie more than 60 s (grace_s) behind 1970-01-01T00:18:19.000Z, where the topic was"
+    assert [told in each.stdout for each in done] == [False, True, False]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_slow_replay_which_still_reports(settings, tmp_path, number):
     """What was sent is confirmed and told, though the next click is due in a year."""
@@ -134,7 +155,7 @@ def test_a_signal_ends_a_slow_replay_which_still_reports(settings, tmp_path, num
         process.send_signal(number)
         out, _ = process.communicate(timeout=30)
     assert time.monotonic() - begun < 10
-    assert process.returncode == 0
+    assert process.returncode == 128 + number
     report = json.loads(out)
     assert (report["sent"], report["stopped"], report["last_time"]) == (2, True, 0.001)
 

@@ -264,6 +264,19 @@ def test_only_the_wanted_columns_of_parquet_are_read(tmp_path):
         assert table.position == table.size
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_position_moves_line_by_line(tmp_path, pack):
+    """Though a file is read in large pieces: a bar that goes by it is not full at the first click."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(pack(b"n\n" + b"".join(b"%d\n" % (n * 7919 % 100_000) for n in range(5000))))
+    with open_table(path) as table:
+        positions = [table.position for _ in table.rows()]
+        assert table.position == table.size
+    assert positions == sorted(positions)
+    for part in range(1, 5):
+        assert positions[part * 1000] == pytest.approx(part / 5 * table.size, rel=0.15)
+
+
 def test_a_parquet_text_that_is_not_utf8_is_a_bad_row(tmp_path):
     """Parquet's writers do not check their texts; one wrong row costs only itself."""
     texts = pa.array([b"good", b"\xff", b"better"]).view(pa.string())

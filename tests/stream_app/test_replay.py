@@ -265,9 +265,12 @@ def test_json_is_one_object_and_nothing_else_on_stdout(tmp_path, run):
         "bad_lines": 0,
         "first_bad": [],
         "likely_late": 0,
+        "behind_topic": 0,
+        "topic_had": None,
         "first_time": 881250949.0,
         "last_time": 891717742.0,
         "stopped": False,
+        "cut_short": None,
     }
 
 
@@ -278,6 +281,26 @@ def test_a_file_without_one_click_exits_with_2(tmp_path, run):
     result = run(path, "--dry-run")
     assert result.exit_code == 2
     assert "line 2: column 'time'" in result.stdout
+
+
+def test_a_file_with_nothing_but_a_header_exits_with_2(tmp_path, run):
+    """A script that replays yesterday's empty file is told so."""
+    path = tmp_path / "clicks.csv"
+    path.write_text("visitor,item,time\n")
+    assert run(path, "--dry-run").exit_code == 2
+
+
+def test_a_file_that_was_cut_short_exits_with_1(tmp_path, run):
+    """What can be read is sent, and the report says that it is not all."""
+    path = tmp_path / "clicks.csv.gz"
+    lines = ["visitor,item,time", *(f"v{n},i{n * 7919 % 1000},{n}" for n in range(3000))]
+    path.write_bytes(gzip.compress("\n".join(lines).encode())[:8000])
+    result = run(path, "--dry-run")
+    assert result.exit_code == 1
+    assert "the file was not read to its end: the gzip is truncated" in result.stdout
+    report = json.loads(run(path, "--dry-run", "--json").stdout)
+    assert 0 < report["sent"] < 3000
+    assert report["cut_short"].startswith("the gzip is truncated")
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast"])
