@@ -10,6 +10,7 @@ The tree::
     ├── TopicError             a topic is missing or has the wrong shape
     ├── BrokerError            a broker cannot be reached, or a local one cannot be started
     │   └── TransactionLostError  a transaction has ended, or may have, without this writer
+    ├── FolderInUseError       another process has the folder that is to be used
     ├── GroupError             another worker has this one's place in the group
     ├── AccessError            Kafka does not permit what is needed
     ├── ReplayError            a file to replay cannot be read at all
@@ -68,6 +69,10 @@ class BrokerError(NextclickError):
 
 class TransactionLostError(BrokerError):
     """A transaction has ended, or may have, without its writer: another has its id, or it took too long."""
+
+
+class FolderInUseError(NextclickError):
+    """Another process has the folder: a worker its data, a local Kafka its logs."""
 
 
 class GroupError(NextclickError):

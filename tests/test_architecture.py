@@ -44,7 +44,7 @@ LAYERS = {
     "core/window/": ("core.errors", "core.identity"),
     "core/kernels/": ("core.arrays", "core.engine", "core.identity", "core.scratch"),
     "core/measure/": ("core.arrays", "core.errors", "core.identity", "core.params", "core.window."),
-    "stream_app/kafka/": ("core.", "stream_app.settings", "stream_app.telemetry"),
+    "stream_app/kafka/": ("core.", "stream_app.folder_lock", "stream_app.settings", "stream_app.telemetry"),
     "stream_app/recordings/": ("core.", "stream_app.kafka.", "stream_app.settings"),
     "stream_app/index/": ("core.", "stream_app.kafka.", "stream_app.settings", "stream_app.telemetry"),
 }

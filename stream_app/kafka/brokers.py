@@ -13,10 +13,11 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.errors import BrokerError
+from stream_app.folder_lock import held_folder
 from stream_app.kafka import jars as kafka_jars
 from stream_app.kafka.broker_process import HOST, START_S, Broker, free_ports, last_lines
 from stream_app.settings import Settings
@@ -91,35 +92,42 @@ def local_kafka(
 
     Raises:
         BrokerError: Java or Maven is missing, Kafka cannot be fetched, or it cannot be started.
+        FolderInUseError: another Kafka of ours runs there.
     """
     java = kafka_jars.java()
     jars = kafka_jars.jars(cache)
     folder = folder.resolve()
     free, controller = free_ports(2)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        properties = folder / "server.properties"
-        properties.write_text(_properties(folder, port or free, controller, extra or {}), encoding="utf-8")
-    except OSError as error:
-        raise BrokerError(f"Kafka's data cannot be kept in {folder}: {error.strerror}") from None
-    run = [
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held_folder(folder))
+            properties = folder / "server.properties"
+            text = _properties(folder, port or free, controller, extra or {})
+            properties.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BrokerError(f"Kafka's data cannot be kept in {folder}: {error.strerror}") from None
+        run = _java_command(java, jars, heap_mb)
+        if not (folder / "data" / "meta.properties").exists():
+            command = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", str(properties)]
+            command += format_with
+            _format(command, cluster_id or new_cluster_id())
+        broker = Broker(
+            "Apache Kafka",
+            port=port or free,
+            command=[*run, "kafka.Kafka", str(properties)],
+            folder=folder,
+            log=folder / "kafka.log",
+        )
+        with _running(broker):
+            yield broker
+
+
+def _java_command(java: str, jars: Path, heap_mb: int) -> list[str]:
+    return [
         *(java, f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"),
         *("-cp", f"{jars}/*"),
     ]
-    if not (folder / "data" / "meta.properties").exists():
-        command = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", str(properties)]
-        command += format_with
-        _format(command, cluster_id or new_cluster_id())
-    broker = Broker(
-        "Apache Kafka",
-        port=port or free,
-        command=[*run, "kafka.Kafka", str(properties)],
-        folder=folder,
-        log=folder / "kafka.log",
-    )
-    with _running(broker):
-        yield broker
 
 
 @contextmanager

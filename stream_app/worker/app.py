@@ -7,12 +7,14 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import faust
 from faust.worker import Worker
 
-from core.errors import NextclickError, SettingsError, TopicError
+from core.errors import FolderInUseError, NextclickError, SettingsError, TopicError
+from stream_app.folder_lock import held_folder
 from stream_app.kafka.acls import refuse_lacking
 from stream_app.kafka.client import describe_topics
 from stream_app.kafka.security import servers, ssl_context
@@ -63,13 +65,22 @@ def run_worker(settings: Settings) -> None:
 def _run(settings: Settings) -> None:
     # Until Faust's own handler is there a signal finds nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:  # Faust makes the folder, not those above it
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"data_dir: no folder {settings.data_dir} can be made: {error.strerror}; "
-            "set NEXTCLICK_DATA_DIR to one that can be written"
-        ) from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held_folder(settings.data_dir))
+        except OSError as error:
+            raise SettingsError(
+                f"data_dir: no folder {settings.data_dir} can be made: {error.strerror}; "
+                "set NEXTCLICK_DATA_DIR to one that can be written"
+            ) from None
+        except FolderInUseError as error:
+            raise SettingsError(
+                f"data_dir: {error}; give each worker one of its own, by --data-dir or NEXTCLICK_DATA_DIR"
+            ) from None
+        _run_in_folder(settings)
+
+
+def _run_in_folder(settings: Settings) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     partitions = loop.run_until_complete(_checked_partitions(settings))

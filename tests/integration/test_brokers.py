@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BrokerError
+from core.errors import BrokerError, FolderInUseError
+from stream_app.folder_lock import held_folder
 from stream_app.kafka import client as door
 from stream_app.kafka.broker_process import free_ports
 from stream_app.kafka.brokers import embedded_broker, local_kafka
@@ -127,14 +128,27 @@ def test_kafka_that_cannot_be_formatted(tmp_path):
 
 
 def test_kafka_that_cannot_start(tmp_path):
-    """A second Kafka on the folder of one that runs dies, and is told with the reason from its log."""
+    """A property that Kafka finds wrong only when it starts is told with the reason from its log."""
     with (
-        local_kafka(tmp_path),
         pytest.raises(
-            BrokerError, match=r"Apache Kafka died when it was started; its log ends:\n(.|\n)*lock"
+            BrokerError, match=r"Apache Kafka died when it was started; its log ends:\n(.|\n)*no.Such"
         ),
-        local_kafka(tmp_path),
+        local_kafka(tmp_path, extra={"authorizer.class.name": "no.Such"}),
     ):
+        pass
+
+
+def test_a_second_kafka_in_a_folder_is_refused_and_writes_nothing_there(tmp_path):
+    """The first one's properties stay as they are; when it has ended, the folder is free."""
+    with local_kafka(tmp_path):
+        before = (tmp_path / "server.properties").read_text()
+        with (
+            pytest.raises(FolderInUseError, match=f"{tmp_path} is in use by another nextclick"),
+            local_kafka(tmp_path),
+        ):
+            pass
+        assert (tmp_path / "server.properties").read_text() == before
+    with held_folder(tmp_path):
         pass
 
 

@@ -130,6 +130,21 @@ def test_a_data_dir_that_cannot_be_made_is_said(settings, tmp_path):
         assert below.is_dir()
 
 
+def test_two_workers_in_one_data_dir_are_refused_before_they_join(settings):
+    """The second one says who has the folder, at once; a killed one leaves it free."""
+    create_topics(settings)
+    with WorkerProcess(settings) as worker:
+        worker.start().wait_ready()
+        second = run_nextclick(worker.settings, "worker")
+        assert second.returncode == 2
+        assert f"data_dir: the folder {worker.data_dir} is in use by another nextclick" in second.stderr
+        assert f"(process {worker.process.pid})" in second.stderr
+        assert "--data-dir" in second.stderr
+        worker.kill()
+        worker.start().wait_ready()
+        assert worker.terminate()[0] == 0
+
+
 def test_a_wrong_setting_is_one_sentence(settings):
     """A setting out of its range ends the worker before it contacts anything."""
     wrong = settings.model_copy(update={"gap_s": -1.0})
