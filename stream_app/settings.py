@@ -43,7 +43,8 @@ OTHER_VARIABLES = frozenset({"NEXTCLICK_CONFIG", "NEXTCLICK_DATA"})
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, max_length=249)]
+#: What Kafka takes for a topic's name; a group's is part of one.
+Name = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]*$")]
 InstanceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
@@ -54,6 +55,17 @@ def _preset(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _servers(text: str) -> str:
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        form = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s/:@\[\]]+)(?::([0-9]{1,5}))?", part)
+        if form is None or not 0 < int(form[1] or 1) < 1 << 16:
+            msg = f"expected host:port, or several apart by commas, with ports of 1 to 65535; came {part!r}"
+            raise ValueError(msg)
+    return ",".join(parts)
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
 PresetName = Annotated[
     str, AfterValidator(_preset), WithJsonSchema({"type": "string", "enum": list(PRESETS)})
 ]
@@ -65,7 +77,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Kafka
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, `host:port` apart by commas")
+    bootstrap_servers: Servers = Field(
+        "127.0.0.1:9092", description="Kafka brokers, `host:port` apart by commas"
+    )
     group_id: Name = Field("nextclick", description="consumer group; also the prefix of the changelog's name")
     group_instance_id: InstanceId | None = Field(
         None,

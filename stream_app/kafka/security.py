@@ -11,7 +11,7 @@ from stream_app.settings import Settings
 
 def servers(settings: Settings) -> list[str]:
     """The bootstrap servers as a list of ``host:port``."""
-    return [part.strip() for part in settings.bootstrap_servers.split(",") if part.strip()]
+    return settings.bootstrap_servers.split(",")
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
