@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_app.demo.statistics import DemoState, Quality, ShownSession, Suggestion
+from stream_app.terminal.tables import output
 
 #: The picture is made for at least this; a smaller terminal shows a part of it.
 LEAST_WIDTH: Final = 80
@@ -269,4 +270,4 @@ def print_summary(lines: Sequence[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in lines:
         table.add_row(Text(name, _LABEL), Text(value))
-    Console(highlight=False).print(table)
+    output().print(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_app.terminal.bars import NamedBars
+from stream_app.terminal.tables import WIDE, output
 
 _NEXT: Final = (("hr", "HR"), ("mrr", "MRR"), ("ndcg", "NDCG"))
 _REMAINING: Final = (("precision", "precision"), ("recall", "recall"), ("ndcg_remaining", "NDCG"))
@@ -41,24 +43,34 @@ def print_evaluation(rows: Sequence[Mapping[str, Any]], cutoffs: Sequence[int], 
         cutoffs: the k's that are in the rows.
         full: every figure at every k, and all the comparisons.
     """
-    console, k = Console(highlight=False), cutoffs[-1]
+    console, k = output(), cutoffs[-1]
     if full:
-        console.print(_means_table(rows, cutoffs, "next item", _NEXT))
-        console.print(_means_table(rows, cutoffs, "remaining", _REMAINING, _SHARES))
+        _print_fitting(console, partial(_means_table, rows, cutoffs, "next item", _NEXT))
+        _print_fitting(console, partial(_means_table, rows, cutoffs, "remaining", _REMAINING, _SHARES))
         if len(rows) > 1:
             console.print(_comparison_table(rows, k))
         console.print(_cost_table(rows))
     else:
-        console.print(_compact_table(rows, k))
+        _print_fitting(console, partial(_compact_table, rows, k))
     console.print(Text(_footnote(rows, compared=len(rows) > 1)))
 
 
-def _compact_table(rows: Sequence[Mapping[str, Any]], k: int) -> Table:
+def _print_fitting(console: Console, make: Callable[..., Table]) -> None:
+    """Print a table without its intervals where the terminal is too narrow for them."""
+    table = make(intervals=True)
+    whole = console.measure(table, options=console.options.update(max_width=WIDE)).maximum
+    if whole > console.width:
+        table = make(intervals=False)
+        table.caption = "a wider terminal, --json or a pipe shows the intervals"
+    console.print(table)
+
+
+def _compact_table(rows: Sequence[Mapping[str, Any]], k: int, *, intervals: bool) -> Table:
     table = _new_table(rows, "method", *(f"{title}@{k}" for _, title in _NEXT), "coverage", "us/query")
     if len(rows) > 1:
         table.add_column("p of HR", justify="right", no_wrap=True)
     for row in rows:
-        cells = [_estimate(row, rows, f"{name}_{k}") for name, _ in _NEXT]
+        cells = [_estimate(row, rows, f"{name}_{k}", intervals=intervals) for name, _ in _NEXT]
         cells += [Text(_decimals(row[f"coverage_{k}"])), Text(f"{row['us_per_query']:,.0f}")]
         if len(rows) > 1:
             cells.append(Text(_chance(row.get(f"hr_{k}_p"))))
@@ -72,6 +84,8 @@ def _means_table(
     title: str,
     means: Sequence[tuple[str, str]],
     shares: Sequence[str] = (),
+    *,
+    intervals: bool,
 ) -> Table:
     """A part for each k, in it a row for each method."""
     table = _new_table(rows, title, "k", *(header for _, header in means), *shares)
@@ -80,7 +94,7 @@ def _means_table(
             table.add_row(
                 Text(row["method"]),
                 Text(str(k)),
-                *(_estimate(row, rows, f"{name}_{k}") for name, _ in means),
+                *(_estimate(row, rows, f"{name}_{k}", intervals=intervals) for name, _ in means),
                 *(Text(_decimals(row[f"{name}_{k}"])) for name in shares),
                 end_section=row is rows[-1],
             )
@@ -120,9 +134,12 @@ def _new_table(rows: Sequence[Mapping[str, Any]], first: str, *others: str) -> T
     return table
 
 
-def _estimate(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], key: str) -> Text:
+def _estimate(
+    row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], key: str, *, intervals: bool
+) -> Text:
     best = len(rows) > 1 and row[key] == max(other[key] for other in rows)
-    return Text.assemble((_decimals(row[key]), _BEST if best else ""), _half_width(row, key))
+    half = _half_width(row, key) if intervals else ""
+    return Text.assemble((_decimals(row[key]), _BEST if best else ""), half)
 
 
 def _half_width(row: Mapping[str, Any], key: str, decimals: int = 3) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from rich.text import Text
 
 from core.errors import EvaluationError, InvalidParameterError, NextclickError, SettingsError
 from core.presets import preset
@@ -175,20 +176,34 @@ def test_a_picture_that_cannot_be_drawn_is_refused(tmp_path, name, words):
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("methods", [1, 2])
-def test_the_table_fits_a_narrow_terminal(reports, monkeypatch, capsys, full, methods):
-    """Of 80 columns, whole figures and names; it says what was done and what ± and p are."""
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", [70, 80])
+def test_the_table_fits_a_narrow_terminal(reports, monkeypatch, capsys, full, methods, columns):
+    """With whole figures and names, and intervals where there is room; it says what ± and p are."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     rows = [report.row(reports[0] if at else None) for at, report in enumerate(reports)][:methods]
     print_evaluation(rows, (5, 10, 20), full=full)
-    shown = capsys.readouterr().out
+    shown = Text.from_ansi(capsys.readouterr().out).plain
     assert "…" not in shown
-    assert max(map(len, shown.splitlines())) <= 80
+    assert max(map(len, shown.splitlines())) <= columns
+    assert ("a wider terminal" in shown) == (columns < 80 and (full or methods > 1))
     for row in rows:
         assert row["method"] in shown
         assert f"{row['hr_20']:.3f}".removeprefix("0") in shown
     assert "holdout, exclude none:" in shown
     assert ("p:" in shown) == (methods > 1)
     assert ("popularity" in shown) == full
+
+
+def test_what_is_no_terminal_gets_every_figure_whole(reports, monkeypatch, capsys):
+    """However long a method's name is, and whatever width a terminal would have."""
+    monkeypatch.setenv("COLUMNS", "40")
+    row = reports[0].row() | {"method": "a name as long as a file's may be, with blanks"}
+    print_evaluation([row], (5, 10, 20), full=True)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert shown.count(row["method"]) == 3 + 3 + 1
+    assert shown.count("±") == 3 * 3 * 2 + 1
 
 
 def test_progress_draws_nothing_where_there_is_no_terminal(capsys):
