@@ -28,15 +28,27 @@ from stream_app.cli.reading import (
 )
 from stream_app.evaluate.data import Reading, ReadOptions, read_sessions
 from stream_app.scoring_file import DEFAULT_PRESET, known_preset, named, write_atomically
-from stream_app.settings import load_settings
+from stream_app.settings import Settings, load_settings
 from stream_app.terminal.tables import print_table
 from stream_app.terminal.tune_progress import TuneProgress
 from stream_app.tune.figures import Objective
-from stream_app.tune.report import NAME, Source, as_json, as_toml, figures_of, refuse_to_overwrite, verdict
+from stream_app.tune.report import (
+    NAME,
+    Source,
+    as_json,
+    as_toml,
+    figures_of,
+    found_rows,
+    refuse_to_overwrite,
+    verdict,
+)
 from stream_app.tune.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from stream_app.tune.search import Found, Search
+
+#: The option that says what a setting of the worker is to be.
+_OPTIONS = {"exclude": "--exclude", "recommendations": "--k"}
 
 # The backslashes keep a paragraph one line: the help is wrapped to the width of the terminal.
 HELP = """Search the scorer's parameters for a file of clicks, and write them for worker and evaluate.
@@ -51,8 +63,8 @@ once; Ctrl-C or SIGTERM ends the search and keeps the best. The same data, seed 
 find the same, byte for byte.
 
 The best of many trials is better than the start by chance alone where few queries are asked. So the best is \
-written only if it is better by more than that, else the start (--best-anyway: the best). A larger \
---validation or --max-queries asks more.
+written only if it is better by more than that, else the trial that is so most surely, else the start \
+(--best-anyway: the best). A larger --validation or --max-queries asks more.
 
 Tune with the --exclude that is to be served: the worker's own default is current.
 
@@ -170,7 +182,7 @@ def tune(
     if json_:
         typer.echo(json.dumps(report))
     else:
-        _print(search, chosen, source, output, stopped=stop.reason)
+        _print(search, chosen, source, output, settings, stopped=stop.reason)
 
 
 def _read(train: Path, options: ReadOptions, progress: TuneProgress) -> list[ClosedSession]:
@@ -202,13 +214,14 @@ def _command(train: Path, *, cut: str, search: Search, preset: str, seed: int, m
     return ["nextclick", "tune", train.name, *flat]
 
 
-def _print(search: Search, chosen: Found, source: Source, output: Path, *, stopped: str) -> None:
-    best = search.best or chosen
-    rows = [(source.preset, search.started), (f"trial {best.trial}", best)]
-    names = [name.replace("_", "@").upper() for name in figures_of(best)]
+def _print(
+    search: Search, chosen: Found, source: Source, output: Path, settings: Settings, *, stopped: str
+) -> None:
+    rows = found_rows(search, chosen, source.preset)
+    names = [name.replace("_", "@").upper() for name in figures_of(chosen)]
     print_table(
         ("", *names),
-        [(what, *(f"{value:.4f}" for value in figures_of(one).values())) for what, one in rows if one],
+        [(what, *(f"{value:.4f}" for value in figures_of(one).values())) for what, one in rows],
     )
     early = {"": "", "signal": "; stopped by a signal", "time": "; the time is over"}[stopped]
     typer.echo(f"{search.done} trials, {search.given_up} given up early{early}")
@@ -218,3 +231,10 @@ def _print(search: Search, chosen: Found, source: Source, output: Path, *, stopp
         f"written to {output}; answers call these parameters {named(chosen.parameters, NAME).name}:\n"
         f"  nextclick worker --params {output}"
     )
+    for name in ("exclude", "recommendations"):
+        tuned, set_to = getattr(chosen.parameters, name), getattr(settings, name)
+        if tuned != set_to:
+            typer.echo(
+                f"note: with this file {name} is {tuned}, where the worker's setting is {set_to}; tune with "
+                f"{_OPTIONS[name]} {set_to} for answers like those of today"
+            )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.errors import TuneError
+from core.measure.significance import Estimate
 from core.window.sessions import ClosedSession
 from stream_app.scoring_file import named, read_toml, scoring_toml
 
@@ -62,17 +63,38 @@ def refuse_to_overwrite(output: Path) -> None:
 def verdict(search: Search, chosen: Found, preset: str) -> str:
     """A sentence: whether the best trial is above the start by more than chance, and so what was chosen.
 
-    Empty where the start is the best, or was not finished.
+    Empty where the start was not finished.
     """
-    best, gain = search.best, search.gain
-    if best is None or gain is None or best is search.started:
+    best, gain, surest = search.best, search.gain, search.surest
+    if best is None or gain is None:
         return ""
-    margin = "" if gain.low is None or gain.high is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
-    above = f"trial {best.trial} is {gain.value:+.4f}{margin} above {preset} in {search.objective}"
+    if best is search.started:
+        return f"no trial is above {preset} in {search.objective}, so {preset} itself is kept"
+    above = f"trial {best.trial} is {_margin(gain)} above {preset} in {search.objective}"
     if search.chosen is best:
         return f"{above}: more than the best of {search.done} trials would be by chance"
-    of_it = "it is taken all the same" if chosen is best else f"{preset} itself is kept"
+    if chosen is best:
+        of_it = "it is taken all the same"
+    elif surest is not None and chosen is surest[0]:
+        of_it = f"trial {chosen.trial} is taken, which is surer: {_margin(surest[1])}"
+    else:
+        of_it = f"{preset} itself is kept"
     return f"{above}: the best of {search.done} trials may be that by chance, so {of_it}"
+
+
+def _margin(gain: Estimate) -> str:
+    margin = "" if gain.low is None or gain.high is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    return f"{gain.value:+.4f}{margin}"
+
+
+def found_rows(search: Search, chosen: Found, preset: str) -> list[tuple[str, Found]]:
+    """The start, the best trial and the chosen one with their names; each once, what is missing left out."""
+    rows: dict[int, tuple[str, Found]] = {}
+    if search.started is not None:
+        rows[search.started.trial] = (preset, search.started)
+    for found in (search.best or chosen, chosen):
+        rows.setdefault(found.trial, (f"trial {found.trial}", found))
+    return list(rows.values())
 
 
 def as_toml(search: Search, chosen: Found, source: Source) -> str:
@@ -82,8 +104,6 @@ def as_toml(search: Search, chosen: Found, source: Source) -> str:
     stopped = (
         "" if search.done >= search.trials else f", stopped before the {search.trials} that were asked for"
     )
-    best = search.best or chosen
-    figures = [(source.preset, search.started), (f"found, trial {best.trial}", best)]
     asked = (
         f"learnt from the older {len(validation.older):,} sessions; asked {len(validation.queries):,} of "
         f"{validation.possible:,} queries of the newer {len(validation.newer):,}"
@@ -101,8 +121,7 @@ def as_toml(search: Search, chosen: Found, source: Source) -> str:
         f"  {'':20}     HR    MRR   NDCG",
         *(
             f"  {what:20}  {one.figures.hr:.4f} {one.figures.mrr:.4f} {one.figures.ndcg:.4f}"
-            for what, one in figures
-            if one is not None
+            for what, one in found_rows(search, chosen, source.preset)
         ),
         *filter(None, [verdict(search, chosen, source.preset)]),
     ]

@@ -27,6 +27,7 @@ from core.presets import PRESETS
 from stream_app.tune.figures import Figures, Objective
 from stream_app.tune.near import near, one_of_the_best
 from stream_app.tune.space import encode, suggest
+from stream_app.tune.surest import Surest
 from stream_app.tune.validation import Validation
 
 try:
@@ -85,6 +86,8 @@ class Search:
         self.done = 0
         self.given_up = 0
         self._lock = threading.RLock()
+        self._surest: Surest[Found] = Surest(validation.session_of)
+        self._before_start: list[Found] = []
         self._random = Random(seed)  # noqa: S311 -- no secret
         self._study = _new_study(seed, jobs)
         self._presets = {start.name: start}
@@ -114,9 +117,24 @@ class Search:
 
     @property
     def chosen(self) -> Found | None:
-        """The best where it is above the start by more than chance, else the start; None without one."""
+        """The best where it is above the start by more than chance, else the surest; see :attr:`surest`.
+
+        Where no trial is above the start by more than chance, the start; None without one.
+        """
         gain = self.gain
-        return self.best if gain is None or (gain.low or 0.0) > 0.0 else self.started
+        if gain is None or (gain.low or 0.0) > 0.0:
+            return self.best
+        surest = self.surest
+        return self.started if surest is None else surest[0]
+
+    @property
+    def surest(self) -> tuple[Found, Estimate] | None:
+        """The trial that is most surely above the start, and its gain as the best of all; None without one.
+
+        A trial with a smaller gain may be surer of it than the best is.
+        """
+        with self._lock:
+            return self._surest.best(max(1, self.done))
 
     def run(self, stop: Callable[[], bool], on_change: Callable[[Search], None]) -> None:
         """Search until there were enough trials or it is stopped.
@@ -186,6 +204,12 @@ class Search:
     def _take(self, found: Found) -> None:
         if found.trial == 0:
             self.started = found
+        else:
+            self._before_start.append(found)
+        if self.started is not None:
+            for trial in self._before_start:  # with several jobs some are done before the start is
+                self._surest.add(trial, trial.figures.above(self.started.figures, self.objective))
+            self._before_start.clear()
         best, value = self.best, found.figures.mean(self.objective)
         if best is None or (value, -found.trial) > (best.figures.mean(self.objective), -best.trial):
             self.best = found

@@ -15,7 +15,8 @@ from core.window.sessions import ClosedSession
 from stream_app.evaluate.holdout import holdout
 from stream_app.evaluate.methods import EngineRecommender
 from stream_app.tune.figures import WORTH, Figures
-from stream_app.tune.search import Search
+from stream_app.tune.report import found_rows, verdict
+from stream_app.tune.search import Found, Search
 from stream_app.tune.stopping import Stop
 from stream_app.tune.validation import RUNGS, Cut, Validation
 from tests.oracles.chains import chains
@@ -249,3 +250,27 @@ def test_a_stop_says_why_and_stays():
     assert over.reason == "time"
     over.by_signal()
     assert over.reason == "time"
+
+
+def test_a_sure_trial_is_chosen_where_the_best_may_be_chance(validation):
+    """More queries gain by the best trial, but whole sessions lose by it: a smaller gain is surer."""
+    search = Search(validation, PRESETS["vsknn"], "mrr", trials=1, seed=1)
+    second, of = bytes([2] * len(validation.queries)), validation.session_of
+    some = bytes(1 if at % 5 == 0 else 2 for at in range(len(second)))
+    by_session = bytes(1 if n % 50 < 31 else 0 if n % 50 < 49 else 2 for n in of)
+    for trial, ranks in enumerate((second, some, by_session)):
+        search._take(Found(trial, PRESETS["vsknn"], Figures(ranks)))
+    search.done = 1000
+    assert (search.started.trial, search.best.trial) == (0, 2)
+    assert search.gain.low < 0 < search.gain.value
+    assert (search.chosen.trial, search.surest[0].trial) == (1, 1)
+    assert 0 < search.surest[1].low < search.surest[1].value < search.gain.value
+    assert "trial 1 is taken, which is surer" in verdict(search, search.chosen, "vsknn")
+    assert [name for name, _ in found_rows(search, search.chosen, "vsknn")] == ["vsknn", "trial 2", "trial 1"]
+
+
+def test_where_no_trial_is_above_the_start_it_is_said(validation):
+    """The start is written, and nobody wonders whether the search went wrong."""
+    search = searched(validation, "vstan", 1)
+    said = verdict(search, search.chosen, "vstan")
+    assert said == "no trial is above vstan in mrr, so vstan itself is kept"

@@ -133,6 +133,10 @@ def test_the_same_command_writes_the_same_file(tuned, folder):
     assert "12 trials" in done.stdout
     assert tuned["parameters"]["name"] in done.stdout
     assert "1 of 12 trials, 0 given up; best HR@20 0." in done.stderr
+    assert "exclude is none, where the worker's setting is current; tune with --exclude current" in (
+        done.stdout
+    )
+    assert "recommendations is" not in done.stdout
 
 
 @pytest.mark.parametrize(
