@@ -20,8 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from core.window.clicks import BAD_REASONS, WINDOW_REASONS
-from core.window.placement import Unkeyed
+from core.window.placement import LETTER_REASONS, Unkeyed
 from core.window.sessions import CAUSES, Outcome
 
 _LATENCY_BUCKETS: Final = (
@@ -207,7 +206,7 @@ class Telemetry:
         for counter, labels in (
             (self.clicks, (*get_args(Outcome), "bad", "moved")),
             (self.closed, CAUSES),
-            (self.dead_letters, (*BAD_REASONS, *WINDOW_REASONS)),
+            (self.dead_letters, LETTER_REASONS),
             (self.misplaced, get_args(Unkeyed)),
             (self.snapshot_failures, ("read", "write")),
             (self.transactions, ("committed", "aborted", "lost")),

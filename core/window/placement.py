@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from core.errors import BadClickError
-from core.window.clicks import Click
+from core.window.clicks import BAD_REASONS, WINDOW_REASONS, Click
 from core.window.step import Parsed, Record
 
 #: What is done with a click that is not in its visitor's partition. ``accept``: nothing. ``refuse``: it
@@ -20,6 +20,9 @@ Unkeyed = Literal["accept", "refuse", "repartition"]
 
 #: The reason of a dead letter that was refused for its place.
 MISPLACED: Final = "misplaced"
+
+#: Every reason that a record ends in dead-letters for.
+LETTER_REASONS: Final = (*BAD_REASONS, MISPLACED, *WINDOW_REASONS)
 
 _M: Final = 0x5BD1E995
 _SEED: Final = 0x9747B28C

@@ -12,6 +12,7 @@ import typer
 
 from core.errors import BadClickError, SettingsError
 from core.window.clicks import parse_time_ms
+from core.window.placement import LETTER_REASONS
 from stream_app.settings import load_settings
 from stream_app.terminal.reading_progress import ReadingProgress
 from stream_app.terminal.tables import print_table
@@ -202,6 +203,9 @@ def _wanted(
 ) -> Wanted:
     from stream_app.operations.dead_letters import Wanted  # noqa: PLC0415 -- aiokafka, not for --help
 
+    for given in reasons or ():
+        if given not in LETTER_REASONS:
+            raise SettingsError(f"--reason {given!r}: expected one of {', '.join(LETTER_REASONS)}")
     until_ms = None if until is None else _time_ms("--until", until)
     return Wanted(frozenset(reasons or ()), _time_ms("--since", since) if since else 0, until_ms, begin, end)
 

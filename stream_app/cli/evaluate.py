@@ -171,7 +171,7 @@ def evaluate_command(
 
     use_kernels(settings)
     with EvaluationProgress(quiet=as_json) as progress:
-        reports = evaluate(plan, progress.update, _say_read)
+        reports = evaluate(plan, progress.update, _say_read, _say_doubt)
     if plot is not None:
         from stream_app.evaluate.plot import plot as draw  # noqa: PLC0415 -- for those who plot only
 
@@ -192,6 +192,10 @@ def _say_read(path: Path, reading: Reading, sessions: int) -> None:
             f"{reading.first_bad.reason}",
             err=True,
         )
+
+
+def _say_doubt(doubt: str) -> None:
+    typer.echo(f"warning: {doubt}", err=True)
 
 
 def _names(text: str) -> list[str]:

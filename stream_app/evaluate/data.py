@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from core.errors import BadClickError, EvaluationError
+from core.errors import BadClickError, EvaluationError, ReplayError
 from core.window.clicks import Click
 from core.window.sessions import ClosedSession, WindowRules
 from core.window.step import Parsed, PartitionState, Record, VisitorState, advance_run, close_run
@@ -26,6 +27,11 @@ FileFormat = Literal["auto", "tsv", "csv", "jsonl", "parquet", "lines"]
 
 #: Names of a session column, letters and digits in lower case.
 SESSION_NAMES: Final = ("session", "sessionid", "usersession", "sessionkey")
+
+#: Up to which shares of test sessions that begin before the training ends, and of test clicks on items that
+#: it lacks, nothing is said.
+_MOST_EARLY: Final = 0.01
+_MOST_UNKNOWN: Final = 0.5
 
 _DELIMITERS: Final = b"\t,;"
 _PARQUET_MAGIC: Final = b"PAR1"
@@ -178,6 +184,31 @@ def split_by_time(
     return older, newer
 
 
+def doubts(train: Sequence[ClosedSession], test: Sequence[ClosedSession]) -> list[str]:
+    """What makes one doubt that two files are the older and the newer part of one stream; mostly nothing.
+
+    Args:
+        train: sorted by end.
+        test: of another file.
+    """
+    found, end = [], train[-1].end
+    early = sum(session.start <= end for session in test)
+    if early > _MOST_EARLY * len(test):
+        found.append(
+            f"{early:,} of the {len(test):,} test sessions begin before the training ends: their answers may "
+            "have been learnt"
+        )
+    known = {item for session in train for item in session.items}
+    clicks = sum(len(session.items) for session in test)
+    unknown = sum(item not in known for session in test for item in session.items)
+    if unknown > _MOST_UNKNOWN * clicks:
+        found.append(
+            f"{unknown:,} of the {clicks:,} test clicks are on items that the training lacks: are the items "
+            "of both files of one kind?"
+        )
+    return found
+
+
 def asking_sessions(sessions: Sequence[ClosedSession], limit: int | None = None) -> list[ClosedSession]:
     """The first ``limit`` sessions of two clicks and more; one of a single click has no next click."""
     asking = (session for session in sessions if len(session.items) > 1)
@@ -216,7 +247,20 @@ def _is_lines(path: Path, options: ReadOptions) -> bool:
     finally:
         source.close()
     first = start.split(b"\n", 1)[0]
-    return bool(first) and not start.startswith((b"{", _PARQUET_MAGIC)) and not set(_DELIMITERS) & set(first)
+    lines = bool(first) and not start.startswith((b"{", _PARQUET_MAGIC)) and not set(_DELIMITERS) & set(first)
+    if lines and _is_header(first.decode("utf-8", "replace").split()):
+        raise ReplayError(
+            f"the first line of {path} looks like a header whose columns are apart by blanks: expected tabs, "
+            "commas or semicolons; if it is one session a line, say --format lines"
+        )
+    return lines
+
+
+def _is_header(words: Sequence[str]) -> bool:
+    with suppress(ReplayError):
+        guess_columns(words)
+        return True
+    return False
 
 
 def _read_lines(

@@ -16,6 +16,7 @@ from stream_app.evaluate.data import (
     Reading,
     ReadOptions,
     asking_sessions,
+    doubts,
     known_items_only,
     read_sessions,
     split_by_time,
@@ -76,6 +77,7 @@ def evaluate(
     plan: Plan,
     on_progress: OnProgress | None = None,
     on_read: Callable[[Path, Reading, int], None] | None = None,
+    on_doubt: Callable[[str], None] | None = None,
 ) -> list[Report]:
     """Carry out a plan.
 
@@ -83,6 +85,7 @@ def evaluate(
         plan: what is wanted.
         on_progress: told how far it is.
         on_read: told of each file what was read, and how many sessions it has.
+        on_doubt: told what makes one doubt that the test file is what comes after the training file.
 
     Returns:
         A report a method, in the plan's order: the files of parameters after the names.
@@ -100,7 +103,7 @@ def evaluate(
     if plan.plays:
         for name, method in methods:
             as_growing(method, name)  # before the files are read
-    protocol = _protocol(plan, tell, on_read)
+    protocol = _protocol(plan, tell, on_read, on_doubt)
     reports = []
     while methods:
         # Out of the list, so that only one method's index is held at a time.
@@ -168,7 +171,10 @@ def _refuse_contradictions(plan: Plan) -> None:
 
 
 def _protocol(
-    plan: Plan, tell: OnProgress, on_read: Callable[[Path, Reading, int], None] | None
+    plan: Plan,
+    tell: OnProgress,
+    on_read: Callable[[Path, Reading, int], None] | None,
+    on_doubt: Callable[[str], None] | None,
 ) -> Holdout | Prequential:
     """The files read and the protocol made ready."""
     delay_ms = 0
@@ -198,6 +204,10 @@ def _protocol(
         train, test = split_by_time(train, plan.share or 0.0)
     else:
         test = read(plan.test, 1, train[-1].end)
+        if on_doubt is not None:
+            same = ["it is the file that was learnt from"] if plan.test.samefile(plan.train) else []
+            for doubt in same or doubts(train, test):
+                on_doubt(f"{plan.test}: {doubt}")
     if plan.sessions is not None:
         train = train[-plan.sessions :]
     if plan.known_items:

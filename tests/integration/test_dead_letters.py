@@ -101,6 +101,13 @@ def test_they_are_counted_and_listed_without_what_names_a_visitor(played):
     assert "xxx" not in table
 
 
+def test_a_reason_that_there_is_not_is_refused(played):
+    """A slip of the pen would find nothing, as if all were well."""
+    done = run_nextclick(played.settings, "dead-letters", "list", "--reason", "to_large")
+    assert done.returncode == 2
+    assert "--reason 'to_large': expected one of null, too_large" in done.stderr
+
+
 def test_one_is_shown_as_it_came(played):
     """Key and value byte for byte in base64 with --json, else as text; bytes that are none are escaped."""
     listed = letters(played.settings, "list")["letters"]

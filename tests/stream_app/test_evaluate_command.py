@@ -51,6 +51,14 @@ def test_json_is_a_list_of_objects(lines):
     assert "one a line" in done.stderr
 
 
+def test_the_training_file_as_the_test_is_said(lines):
+    """And nothing is, of files that may well be what they should."""
+    assert "warning" not in run(*lines, "--methods", "vsknn", "--json").stderr
+    same = run(lines[0], lines[0], "--methods", "vsknn", "--json")
+    assert same.returncode == 0
+    assert f"warning: {lines[0]}: it is the file that was learnt from" in same.stderr
+
+
 def test_known_items_only_leaves_out_what_cannot_be_found(lines):
     """The session 0, 99 has no next click left."""
     (row,) = json.loads(run(*lines, "--methods", "vsknn", "--known-items-only", "--json").stdout)

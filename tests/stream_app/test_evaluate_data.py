@@ -16,6 +16,7 @@ from stream_app.evaluate.data import (
     Reading,
     ReadOptions,
     asking_sessions,
+    doubts,
     known_items_only,
     read_sessions,
     split_by_time,
@@ -180,6 +181,7 @@ def test_a_time_in_three_columns_keeps_the_file_s_order_within_a_day(tmp_path):
         ("clicks.csv", "a,b,c\n1,2,3\n", ReplayError, "say which"),
         ("empty.txt", "", ReplayError, "nothing to read"),
         ("blank.txt", " \n\n", ReplayError, "nothing to read"),
+        ("blanks.txt", "SessionId ItemId Time\n1 a 5\n", ReplayError, "columns are apart by blanks"),
     ],
 )
 def test_a_file_without_sessions_says_why(tmp_path, name, text, error, words):
@@ -257,3 +259,26 @@ def test_sessions_that_ask_have_two_clicks(limit, expected):
     """The first of them, sessions of one click not counted."""
     sessions = [session_of(n, items, 0, 1) for n, items in enumerate(["x", "ab", "y", "cd"])]
     assert items_of(asking_sessions(sessions, limit)) == [tuple(items) for items in expected]
+
+
+@pytest.mark.parametrize(
+    ("early", "unknown", "said"),
+    [
+        (0, 0, []),
+        (1, 100, []),
+        (2, 0, ["2 of the 100 test sessions begin before the training ends"]),
+        (0, 101, ["101 of the 200 test clicks are on items that the training lacks"]),
+        (100, 200, ["100 of the 100 test sessions", "200 of the 200 test clicks"]),
+    ],
+)
+def test_files_that_are_no_older_and_newer_part_of_one_stream_are_doubted(early, unknown, said):
+    """Above one session in a hundred that begins early, and above half of the clicks on unknown items."""
+    train = [session_of(0, ["a", "b"], 0, 1000)]
+    items = ["?"] * unknown + ["a"] * (200 - unknown)
+    test = [
+        session_of(n, items[2 * n : 2 * n + 2], 1000 if n < early else 1001, 2000)
+        for n in range(100)
+    ]
+    found = doubts(train, test)
+    assert len(found) == len(said)
+    assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
