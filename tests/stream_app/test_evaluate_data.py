@@ -275,10 +275,7 @@ def test_files_that_are_no_older_and_newer_part_of_one_stream_are_doubted(early,
     """Above one session in a hundred that begins early, and above half of the clicks on unknown items."""
     train = [session_of(0, ["a", "b"], 0, 1000)]
     items = ["?"] * unknown + ["a"] * (200 - unknown)
-    test = [
-        session_of(n, items[2 * n : 2 * n + 2], 1000 if n < early else 1001, 2000)
-        for n in range(100)
-    ]
+    test = [session_of(n, items[2 * n : 2 * n + 2], 1000 if n < early else 1001, 2000) for n in range(100)]
     found = doubts(train, test)
     assert len(found) == len(said)
     assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
