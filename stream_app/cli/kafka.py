@@ -41,7 +41,7 @@ def kafka(
     cache = load_settings().cache_dir
     if not kafka_jars.are_fetched(cache):
         typer.echo(f"fetching Apache Kafka {kafka_jars.KAFKA_VERSION} (43 MB, once)", err=True)
-    with local_kafka(data, cache=cache, port=port) as broker:
+    with local_kafka(data, cache=cache, port=port, lives_long=True) as broker:
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())

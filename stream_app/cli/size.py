@@ -96,7 +96,8 @@ def _rows(stream: Stream, found: Size, worker_rate: float) -> list[tuple[str, st
         (
             "learning",
             f"{found.learning_share:.1%} of a core",
-            f"in each worker: it reads {found.feed_mib_s:,.2f} MiB/s of closed sessions",
+            f"in each worker: it reads {found.feed_mib_s:,.2f} MiB/s of closed sessions"
+            + ("; more than it can, so that its index falls behind" if found.learning_share > 1 else ""),
         ),
         (
             "written to Kafka",

@@ -18,7 +18,7 @@ from core.errors import BadClickError, EvaluationError, ReplayError
 from core.window.clicks import Click
 from core.window.sessions import ClosedSession, WindowRules
 from core.window.step import Parsed, PartitionState, Record, VisitorState, advance_run, close_run
-from stream_app.recordings.columns import Columns, click_of, guess_columns
+from stream_app.recordings.columns import Columns, click_of, find_column, guess_columns
 from stream_app.recordings.files import open_table
 from stream_app.recordings.lines import BYTE_ORDER_MARK, ByteSource, numbered_lines
 from stream_app.recordings.rows import BadLine, Table
@@ -308,7 +308,7 @@ def _session_column(header: Sequence[str], options: ReadOptions) -> str | None:
     if options.by_gap or (options.session is None and options.visitor is not None):
         return None
     if options.session is not None:
-        return options.session
+        return find_column(options.session, header, "session")
     plain = {
         "".join(letter for letter in name.lower() if letter.isalnum()): name for name in reversed(header)
     }

@@ -85,7 +85,7 @@ def guess_columns(header: Sequence[str], **chosen: str | None) -> Columns:
     found: dict[str, str | tuple[str, ...]] = {}
     for part, name in chosen.items():
         if name is not None:
-            found[part] = _find_time(name, header) if part == "time" else _find(name, header, part)
+            found[part] = _find_time(name, header) if part == "time" else find_column(name, header, part)
     taken = {name for value in found.values() for name in ([value] if isinstance(value, str) else value)}
     missing = []
     for part, known in KNOWN_NAMES.items():
@@ -162,14 +162,19 @@ def _join_time(parts: Sequence[Value]) -> str | None:
 
 def _find_time(name: str, header: Sequence[str]) -> str | tuple[str, ...]:
     if name in header or TIME_JOINER not in name:
-        return _find(name, header, "time")
-    parts = tuple(_find(part, header, "time") for part in name.split(TIME_JOINER))
+        return find_column(name, header, "time")
+    parts = tuple(find_column(part, header, "time") for part in name.split(TIME_JOINER))
     if len(parts) not in _SEPARATORS:
         raise ReplayError(f"--time {name!r}: expected one column, date+time or year+month+day")
     return parts
 
 
-def _find(name: str, header: Sequence[str], part: str) -> str:
+def find_column(name: str, header: Sequence[str], option: str) -> str:
+    """The column of this name, if there is none the one that differs in letter case only.
+
+    Raises:
+        ReplayError: there is none; names the option that asked for it, and the nearest.
+    """
     if name in header:
         return name
     same = [column for column in header if column.lower() == name.lower()]
@@ -177,7 +182,7 @@ def _find(name: str, header: Sequence[str], part: str) -> str:
         return same[0]
     near = difflib.get_close_matches(name, header, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ReplayError(f"--{part} {name!r}: no such column{hint} The columns are: {_shown(header)}")
+    raise ReplayError(f"--{option} {name!r}: no such column{hint} The columns are: {_shown(header)}")
 
 
 def _say_missing(missing: list[str], header: Sequence[str]) -> str:

@@ -279,3 +279,11 @@ def test_files_that_are_no_older_and_newer_part_of_one_stream_are_doubted(early,
     found = doubts(train, test)
     assert len(found) == len(said)
     assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
+
+
+def test_a_session_column_that_there_is_not_is_named_by_its_option(tmp_path):
+    """With the nearest name; another letter case is the same name."""
+    path = written(tmp_path, "clicks.csv", "visitor,Trip,item,time\nv,1,a,5\nv,1,b,6\n")
+    with pytest.raises(ReplayError, match="--session 'trips': no such column; did you mean 'Trip'"):
+        read_sessions(path, ReadOptions(session="trips"))
+    assert items_of(read_sessions(path, ReadOptions(session="trip"))) == [("a", "b")]

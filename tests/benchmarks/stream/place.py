@@ -58,7 +58,7 @@ def open_place(load, partitions) -> Iterator[Place]:
     """A Kafka in a new folder; both are gone at the end."""
     with tempfile.TemporaryDirectory(prefix="nextclick-bench-") as temporary:
         folder = Path(temporary)
-        with local_kafka(folder / "kafka") as broker:
+        with local_kafka(folder / "kafka", lives_long=True) as broker:
             yield Place(broker, folder, load, partitions)
 
 
