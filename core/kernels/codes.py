@@ -23,6 +23,10 @@ RANDOM: Final = 1
 COMMON: Final = 2
 WEIGHTED: Final = 3
 
+# What answers leave out, in the order of core.params.EXCLUDES; nothing is 0.
+EXCLUDE_CURRENT: Final = 1
+EXCLUDE_SESSION: Final = 2
+
 # Sources of a recommended item, in the order of SOURCES.
 NEIGHBOURS: Final = 0
 RULES: Final = 1

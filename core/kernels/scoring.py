@@ -16,6 +16,8 @@ from core.arrays import Floats, IndexArrays, Int32s, Int64s
 from core.engine import Engine
 from core.kernels.blend import add_popular, blend
 from core.kernels.codes import (
+    EXCLUDE_CURRENT,
+    EXCLUDE_SESSION,
     LEAST_SCORE,
     NEIGHBOURS,
     P_BLENDS,
@@ -205,9 +207,9 @@ def _consider(scratch: Scratch, items: Int32s, begin: int, end: int) -> int:
 def _bar(scratch: Scratch, items: Int32s, begin: int, end: int, exclude: int, value: int) -> None:
     """Mark or unmark what must not be recommended."""
     first = end
-    if exclude == 1 and end > begin:
+    if exclude == EXCLUDE_CURRENT and end > begin:
         first = end - 1
-    elif exclude == 2:
+    elif exclude == EXCLUDE_SESSION:
         first = begin
     for at in range(first, end):
         if items[at] >= 0:
