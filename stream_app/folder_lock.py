@@ -33,8 +33,9 @@ def held_folder(folder: Path) -> Iterator[None]:
             raise FolderInUseError(
                 f"the folder {folder} is in use by another nextclick (process {holder})"
             ) from None
+        except OSError:  # a file system without locks: RocksDB and Kafka have their own ways to notice
+            pass
         with suppress(OSError):  # a full disk: the lock holds all the same
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
