@@ -56,9 +56,9 @@ def _preset(name: str) -> str:
 
 
 def _servers(text: str) -> str:
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        form = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s/:@\[\]]+)(?::([0-9]{1,5}))?", part)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts or [text]:
+        form = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s/:@,\[\]]+)(?::([0-9]{1,5}))?", part)
         if form is None or not 0 < int(form[1] or 1) < 1 << 16:
             msg = f"expected host:port, or several apart by commas, with ports of 1 to 65535; came {part!r}"
             raise ValueError(msg)

@@ -14,12 +14,12 @@ from stream_app.settings import load_settings
     [
         ("localhost", ["localhost"]),
         ("a:1", ["a:1"]),
-        (" a:65535 , b.c-d:1 ", ["a:65535", "b.c-d:1"]),
+        (" a:65535 ,, b.c-d:1, ", ["a:65535", "b.c-d:1"]),
         ("[::1]:9092,127.0.0.1:9092", ["[::1]:9092", "127.0.0.1:9092"]),
     ],
 )
 def test_brokers_are_hosts_with_ports_apart_by_commas(given, expected, monkeypatch):
-    """Blanks about them do not matter, and a port may be left out."""
+    """Blanks and commas about them do not matter, and a port may be left out."""
     monkeypatch.setenv("NEXTCLICK_BOOTSTRAP_SERVERS", given)
     assert servers(load_settings()) == expected
 
@@ -27,7 +27,7 @@ def test_brokers_are_hosts_with_ports_apart_by_commas(given, expected, monkeypat
 @pytest.mark.parametrize(
     "given",
     [
-        *("", ",", "a:9092,", ":9092", "a:", "a:0", "a:65536", "a:abc", "a b:1", "::1", "[::1", "[b c]:1"),
+        *("", ",", " , ", ":9092", "a:", "a:0", "a:65536", "a:abc", "a b:1", "::1", "[::1", "[b c]:1"),
         *("http://a:9092", "kafka://a:9092", "me:word@a:9092", "a:1,b:2,c:x"),
     ],
 )
