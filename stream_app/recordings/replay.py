@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.errors import BadClickError, TopicError
+from core.errors import AccessError, BadClickError, TopicError
 from core.window.clicks import encode_click
 from stream_app.kafka.client import broker_errors, describe_topics, new_producer, start
 from stream_app.kafka.newest_click import newest_click_ms
@@ -246,12 +246,18 @@ async def replay(
 
     Raises:
         TopicError: the clicks topic does not exist.
+        AccessError: this user may not write to it, or with ``resume`` not read it.
         BrokerError: no broker answers, at first or within ``confirm_s``, or it refuses a click.
     """
     topic = settings.clicks_topic
     if (await describe_topics(settings, [topic]))[topic] is None:
         raise TopicError(f"topic {topic!r} does not exist; make it with `nextclick topics create`")
-    had_ms = await newest_click_ms(settings)
+    try:
+        had_ms = await newest_click_ms(settings)
+    except AccessError:  # whoever may only write can still replay, unwarned
+        if resume:
+            raise
+        had_ms = None
     producer = new_producer(settings, client_id="nextclick-replay", linger_ms=_LINGER_MS)
     await start(producer, settings)
     try:

@@ -204,6 +204,21 @@ def test_each_command_works_with_its_role(secured, settings, tmp_path):
                 wait_done(settings, [worker])
 
 
+def test_whoever_may_only_write_can_replay_but_not_resume(secured, settings, tmp_path):
+    """What the topic has is read to warn; only --resume needs it."""
+    create_topics(settings)
+    file = tmp_path / "clicks.csv"
+    file.write_text("visitor,item,time\na,x,1396860669\n")
+    change(secured, "reader", Permission("topic", settings.clicks_topic, ("Write",)), CreateAclsRequest)
+    theirs = as_user(secured, settings, "reader")
+    replays = ("replay", str(file), "--speed", "max", "--json")
+    wait_until(lambda: run_nextclick(theirs, *replays).returncode == 0, "it may write")
+    done = run_nextclick(theirs, *replays, "--resume")
+    assert done.returncode == 2
+    assert "does not permit this: " in done.stderr
+    assert settings.clicks_topic in done.stderr
+
+
 def test_the_sessions_topic_is_cut_by_who_may(secured, settings):
     """Without the permission to delete, trimming is refused and nothing is gone; with it, it is done."""
     settings = settings.model_copy(update={"index_sessions": 1})
