@@ -42,6 +42,16 @@ divided by the largest, times ``popular_share``. At last, where ``further_share`
 ``further_items`` items hands on its score times ``further_share`` to its followers, in proportion to their
 rules. Where all shares but the neighbours' are 0, scores are not divided.
 
+**Repeats.** With a ``repeat_share`` above 0, what the session clicks next is one of two things: an item
+that the query holds already, or another one. The odds of the first are those of the session itself, so far:
+of its clicks after the first on items that the index knows, ``repeats`` were on an item seen before and
+``fresh`` were not, and the odds are ``(repeats + repeat_support * repeat_rate) / (fresh + repeat_support *
+(1 - repeat_rate))``. The scores of the query's items are then scaled together, so that their sum, that of
+the clicked item times ``repeat_current``, is ``repeat_share`` times the odds times the sum, over all other
+items, of ``score^2 / largest score``: a sum that says how much there is to choose from. (That repeating and
+exploring are told apart is RepeatNet's: Ren, Chen, Li, Ren, Ma and de Rijke, AAAI 2019, section 3.2; the
+odds are a beta-binomial mean.)
+
 A score above 0 is 1e-300 at least, so that an item that every session holds is still one that scores.
 
 An answer that is still short is **filled**, unless ``fill`` is off: by the rules of the clicked item and of
@@ -132,6 +142,10 @@ _RANGES: Final = {
     "popular_share": (0.0, 1000.0),
     "further_share": (0.0, 1000.0),
     "further_items": (1, 100),
+    "repeat_share": (0.0, 1000.0),
+    "repeat_rate": (0.001, 0.999),
+    "repeat_support": (0.001, 1e6),
+    "repeat_current": (0.0, 1000.0),
     "popularity_sessions": (1, 100_000_000),
     "popularity_half_life": (1.0, 1e12),
 }
@@ -202,6 +216,10 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         popular_share: weight of plain popularity in the blend; 0: it only fills short answers.
         further_share: how much of a good item's score its followers get; 0 switches it off.
         further_items: best items whose rules are followed.
+        repeat_share: how much the session's own repeats weigh against all else; 0: as any other items.
+        repeat_rate: share of the clicks that repeat an item, expected before the session says otherwise.
+        repeat_support: clicks that this expectation counts for.
+        repeat_current: weight of the clicked item among the session's.
         fill: fill a short answer by rules and popularity. Without it an answer has only what the method
             itself scores, and may be empty.
         popularity_sessions: newest sessions of the index that popularity is counted over.
@@ -253,6 +271,10 @@ class ScoringParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     popular_share: float = 0.0
     further_share: float = 0.0
     further_items: int = 10
+    repeat_share: float = 0.0
+    repeat_rate: float = 0.2
+    repeat_support: float = 2.0
+    repeat_current: float = 1.0
     fill: bool = True
     popularity_sessions: int = 20_000
     popularity_half_life: float = 5000.0

@@ -32,6 +32,7 @@ from core.kernels.codes import (
     R_IDF_SCORE,
     R_NEIGHBOURS,
     R_PRIOR,
+    R_REPEAT,
     R_TREND,
     REASON_ITEMS,
     RULES,
@@ -42,6 +43,7 @@ from core.kernels.held_sessions import held_sessions
 from core.kernels.neighbour_items import count_votes, find_items, score_neighbours
 from core.kernels.neighbours import find_neighbours, weigh_query
 from core.kernels.ranking import take_best
+from core.kernels.repeats import weigh_repeats
 from core.kernels.rules import add_rules, followers
 from core.kernels.trend import trend_weight
 from core.kernels.weights import Tables, idf
@@ -149,6 +151,8 @@ def score_run(
                 n,
                 touched,
             )
+        if reals[R_REPEAT] > 0.0 and n > 0:
+            weigh_repeats(scratch, reals, items, end - clicks, end, n, touched)
         item, score = out_item[query], out_score[query]
         source, shared, sessions = out_source[query], out_shared[query], out_sessions[query]
         count = take_best(index, scratch, scratch.score, scratch.touched, touched, 0, ints[P_N], item, score)

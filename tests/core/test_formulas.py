@@ -264,3 +264,48 @@ def test_a_trend_is_what_it_says(held, late_age_s, query_s, expected):
     without = scores(sessions, ("x",), plain, query_s)
     found = scores(sessions, ("x",), msgspec.structs.replace(plain, trend_power=0.5), query_s)
     assert found["a"] / without["a"] == pytest.approx(expected**0.5, rel=1e-12)
+
+
+#: (query, share, rate, support, current) and, of one neighbour a b c d of equal scores with a query of "a"
+#: and "b", the scores of a and b, where c and d have 1 each.
+REPEATS = [
+    # odds (0 + 2 * .5) / (1 + 2 * .5), sum of the others 2: together 1 * .5 * 2, half of it each
+    ("ab", 1.0, 0.5, 2.0, 1.0, 0.5, 0.5),
+    ("ab", 3.0, 0.5, 2.0, 1.0, 1.5, 1.5),
+    ("ab", 1.0, 0.25, 2.0, 1.0, 0.2, 0.2),  # odds .5 / 2.5
+    ("ab", 1.0, 0.5, 20.0, 1.0, 10 / 11, 10 / 11),
+    # a click on "a" again: odds (1 + 1) / (1 + 1); one on what the index does not know is none
+    ("aba", 1.0, 0.5, 2.0, 1.0, 1.0, 1.0),
+    ("ab?", 1.0, 0.5, 2.0, 1.0, 0.5, 0.5),
+    ("abab", 1.0, 0.5, 2.0, 1.0, 1.5, 1.5),
+    # the clicked item counts three times, or not at all
+    ("ab", 1.0, 0.5, 2.0, 3.0, 0.25, 0.75),
+    ("ab", 1.0, 0.5, 2.0, 0.0, 1.0, 1e-300),
+]
+
+
+@pytest.mark.parametrize(("query", "share", "rate", "support", "current", "a", "b"), REPEATS)
+def test_repeats_are_what_they_say(query, share, rate, support, current, a, b):
+    """The session's own items together have the odds of a repeat times what there is besides."""
+    parameters = ScoringParameters(
+        position_weight="same",
+        exclude="none",
+        repeat_share=share,
+        repeat_rate=rate,
+        repeat_support=support,
+        repeat_current=current,
+    )
+    found = scores([("abcd", 0)], tuple(query), parameters)
+    assert found["a"] / found["c"] == pytest.approx(a, rel=1e-9)
+    assert found["b"] / found["c"] == pytest.approx(b, rel=1e-9)
+    assert found["c"] == found["d"]
+
+
+def test_a_session_that_is_all_there_is_keeps_its_scores():
+    """With no other item to choose, or none of its own, nothing is weighed."""
+    with_repeats = ScoringParameters(position_weight="same", exclude="none", repeat_share=5.0)
+    without = msgspec.structs.replace(with_repeats, repeat_share=0.0)
+    for held, query in (("ab", "ab"), ("ab", "a?b"), ("abc", "???")):
+        assert scores([(held, 0)], tuple(query), with_repeats) == scores([(held, 0)], tuple(query), without)
+    barred = msgspec.structs.replace(with_repeats, exclude="session")
+    assert scores([("abc", 0)], ("a", "b"), barred) == {"c": scores([("abc", 0)], ("a", "b"), without)["c"]}

@@ -51,6 +51,8 @@ class SlowScorer:
             scores = self.neighbour_scores(neighbours, distance, barred, time_s)
         if p.blends:
             scores, seeds = self.blend(scores, distance, recent, barred)
+        if p.repeat_share > 0 and distance:
+            self.weigh_repeats(scores, distance, recent)
         held = [set(self.sessions[number][0]) for number, _ in neighbours]
         considered = list(distance)[:64]
         answer = [
@@ -195,6 +197,24 @@ class SlowScorer:
                 self.follow(item, p.further_share * score, scores, seeds, barred)
         return scores, seeds
 
+    def weigh_repeats(self, scores, distance, recent):
+        """Scale the query's items together, to what the session's repeats say."""
+        p = self.p
+        weight = {item: p.repeat_current if d == 0 else 1.0 for item, d in distance.items()}
+        own = sum_of(scores[item] * weight[item] for item in distance if item in scores)
+        others = [score for item, score in scores.items() if item not in distance]
+        if own == 0 or not others:
+            return
+        repeats = sum(item in self.holding for item in recent) - len(distance)
+        fresh = len(distance) - 1
+        odds = (repeats + p.repeat_support * p.repeat_rate) / (fresh + p.repeat_support * (1 - p.repeat_rate))
+        shares = [score / max(others) for score in others]
+        exploring = max(others) * (sum(int(share * share * 2**36) for share in shares) / 2**36)
+        scale = p.repeat_share * odds * exploring / own
+        for item in distance:
+            if item in scores:
+                scores[item] = max(scores[item] * weight[item] * scale, 1e-300)
+
     def follow(self, seed, share, scores, seeds, barred):
         """Add the rules of an item, the strongest weighing ``share``."""
         rules = {}
@@ -276,6 +296,14 @@ class SlowScorer:
 def slow_score(sessions, query, time_s, parameters: ScoringParameters, weights=None) -> list[Recommended]:
     """Answer one query; see :class:`SlowScorer`."""
     return SlowScorer(sessions, parameters, weights).answer(query, time_s)
+
+
+def sum_of(scores):
+    """The sum, one after the other: Python's own may round less."""
+    total = 0.0
+    for score in scores:
+        total += score
+    return total
 
 
 def add(scores, item, score):
