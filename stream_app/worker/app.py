@@ -133,6 +133,8 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        # Not one: a standby was seen to lack records of the changelog from when it began to read.
+        table_standby_replicas=0,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.group_instance_id,

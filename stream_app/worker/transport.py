@@ -158,8 +158,8 @@ class PlainConsumer(faust_aiokafka.Consumer):
         changelogs = self.app.tables.changelog_topics
         restored = {tp.partition for tp in partitions if tp.topic in changelogs}
         clicks = {tp.partition for tp in self.assignment() if tp.topic == transport.settings.clicks_topic}
-        if restored & clicks:  # those that are not in the clicks are a standby's
-            await transport.take_over(restored & clicks)
+        if mine := restored & clicks:
+            await transport.take_over(mine)
         ends = {ensure_TP(tp): end or 0 for tp, end in (await super().highwaters(*partitions)).items()}
         return ends | await ends_to_restore(transport.settings, self.app, ends)
 

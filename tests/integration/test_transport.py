@@ -161,6 +161,12 @@ def test_the_changelog_is_read_as_bytes(settings):
     assert table.data.offset_key
 
 
+def test_no_worker_reads_along_anothers_changelog(settings):
+    """Faust's standbys are off: one was seen to lack records of the changelog."""
+    app, _ = new_app(settings, 4)
+    assert app.conf.table_standby_replicas == 0
+
+
 def test_seeks_at_any_moment_lose_nothing(settings):
     """A worker that seeks back 30 times a second answers every click, and its sessions are exact."""
     settings = settings.model_copy(update={"guarantee": "at_least_once"})
