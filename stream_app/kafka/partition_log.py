@@ -17,9 +17,6 @@ MOST_AT_ONCE = 2000
 #: Milliseconds that reading up to an end waits for records, before it looks whether it has come there.
 MARKERS_WAIT_MS = 50
 
-#: How far before the end the last record is looked for first: mostly there is one marker behind it.
-FIRST_STEP_BACK = 4
-
 
 class PartitionLog:
     """A partition's log; made by :meth:`connect` or :meth:`opened`.
@@ -107,24 +104,6 @@ class PartitionLog:
         async for records in self.read(offset, offset + 1):
             return records[0]
         return None
-
-    async def after_last(self, begin: int, end: int) -> int:
-        """The offset after the last record from one offset up to another; the former where there is none.
-
-        Raises:
-            TopicError: as :meth:`read`.
-        """
-        step = FIRST_STEP_BACK
-        while True:
-            start = max(begin, end - step)
-            last = None
-            async for records in self.read(start, end):
-                last = records[-1].offset
-            if last is not None:
-                return int(last) + 1
-            if start == begin:
-                return begin
-            step *= 8
 
     async def read(self, begin: int, end: int) -> AsyncIterator[list[Any]]:
         """All records from one offset up to another, which must not be beyond the end.

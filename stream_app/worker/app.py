@@ -133,7 +133,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        # Not one: a standby was seen to lack records of the changelog from when it began to read.
+        # Whoever gets a partition restores it; Faust's standbys were seen to miss records of the changelog.
         table_standby_replicas=0,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
@@ -152,6 +152,7 @@ def new_app(settings: Settings, partitions: int) -> tuple[faust.App, Runtime]:
     table = VisitorTable(app, partitions, settings.rocksdb_cache_mb)
     runtime = Runtime(settings, app, table, partitions)
     transport.take_over = runtime.take_over
+    transport.restore = runtime.restoring.restore
     app.afterwards = runtime.save_index
     go_on_restoring(app)
     clicks = app.topic(settings.clicks_topic, schema=RawSchema())

@@ -25,6 +25,7 @@ from stream_app.worker.fingerprint import changed, fingerprint
 from stream_app.worker.liveness import Liveness
 from stream_app.worker.pace import Pace, sentence
 from stream_app.worker.processor import PartitionProcessor
+from stream_app.worker.restoring import Restoring
 from stream_app.worker.tables import VisitorTable
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Health:
         telemetry: is told, and is one of the pages.
         app: the Faust app.
         table: its visitor table.
+        restoring: how far it is restored.
         feed: the index's.
         processors: by partition; changes.
         liveness: whether there is progress.
@@ -55,6 +57,7 @@ class Health:
         telemetry: Telemetry,
         app: Any,
         table: VisitorTable,
+        restoring: Restoring,
         feed: IndexFeed,
         processors: Mapping[int, PartitionProcessor],
         liveness: Liveness,
@@ -63,6 +66,7 @@ class Health:
         self._telemetry = telemetry
         self._app = app
         self._table = table
+        self._restoring = restoring
         self._feed = feed
         self._processors = processors
         self._liveness = liveness
@@ -192,26 +196,13 @@ class Health:
         elif self._indexing.reading().left != 0:
             self._indexing.look(0, now_s)
         if self._assigned_at_s is not None and not self.is_recovered:
-            left = self._changelog_left()
-            if left is not None:
+            if (left := self._restoring.left) is not None:
                 self._recovery.look(left, now_s)
             going_on.append(("restoring the state, changelog records", self._recovery.reading()))
         if going_on and now_s - self._said_at_s >= SAY_S:
             self._said_at_s = now_s
             for what, reading in going_on:
                 logger.info("%s", sentence(what, reading), extra=msgspec.structs.asdict(reading))
-
-    def _changelog_left(self) -> int | None:
-        """Changelog records that are still to be restored; None while Faust does not know."""
-        recovery = self._app.tables.recovery
-        if not recovery.in_recovery:
-            return None
-        ends, offsets = recovery.active_highwaters, recovery.active_offsets
-        mine = [tp for tp in list(recovery.active_tps) if tp in ends]
-        if len(mine) < len(recovery.active_tps):
-            return None
-        # An offset is that of the last record restored, an end that of the last there is; neither may be.
-        return sum(max(0, int(ends[tp]) - int(-1 if offsets.get(tp) is None else offsets[tp])) for tp in mine)
 
     def _partitions(self) -> list[PartitionStatus]:
         if self._assigned_at_s is None or self._app.should_stop:

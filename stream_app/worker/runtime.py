@@ -24,6 +24,7 @@ from stream_app.worker.dead_letter_log import DeadLetterLog
 from stream_app.worker.health import Health
 from stream_app.worker.liveness import Liveness, Progress
 from stream_app.worker.processor import PartitionProcessor, Tools
+from stream_app.worker.restoring import Restoring
 from stream_app.worker.samples import Samples
 from stream_app.worker.scoring_pool import ScoringPool
 from stream_app.worker.tables import VisitorTable
@@ -74,8 +75,16 @@ class Runtime:
         self._processors: dict[int, PartitionProcessor] = {}
         self._dead_letter_log = DeadLetterLog()
         self._liveness = Liveness(settings.stall_s, time.monotonic())
+        self.restoring = Restoring(settings, table)
         self.health = Health(
-            settings, self.telemetry, app, table, self._feed, self._processors, self._liveness
+            settings,
+            self.telemetry,
+            app,
+            table,
+            self.restoring,
+            self._feed,
+            self._processors,
+            self._liveness,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: asyncio.Task[dict[TP, int]] | None = None
@@ -173,6 +182,7 @@ class Runtime:
 
     async def drop_partitions(self) -> None:
         """Finish what is in hand and let go of all partitions."""
+        await self.restoring.let_go()
         processors = self._processors.copy()
         self._processors.clear()  # the same dictionary goes on: others look into it
         await asyncio.gather(*(processor.stop() for processor in processors.values()))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import faust
@@ -133,28 +133,15 @@ class _Store(rocksdb.Store):
 
 
 class _Table(faust.Table[bytes, bytes]):
-    """Faust's table, restored by the rules of :mod:`core.window.changelog`."""
+    """Faust's table."""
 
     logger = logging.getLogger("faust.tables")  # as above
-
-    restore: Callable[[int, Sequence[Any], int], None]
 
     def _new_store(self) -> Any:
         return _Store(self.app.conf.store, self.app, self, table_name=self.name, options=self.options)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Apply what Faust read of the changelog, of any of its partitions."""
-        by_partition: dict[int, list[Any]] = {}
-        for event in batch:
-            by_partition.setdefault(event.message.partition, []).append(event.message)
-        try:
-            for partition, records in by_partition.items():
-                self.restore(partition, records, records[-1].offset)
-        except Exception as error:
-            # A state of another version, a disk that is full or damaged. Faust would log it, and try again
-            # for ever, with more each time.
-            logger.exception("the state cannot be restored")
-            self.app.add_future(self.app.crash(error))
+        """Nothing: ``restoring.py`` does it; Faust only reads where an older leader has it stand by."""
 
 
 #: Memory of one RocksDB, by its own names: memtables, cached blocks, indexes and filters of open files.
@@ -197,7 +184,6 @@ class VisitorTable:
             key_type=bytes,
             value_type=bytes,
             partitions=partitions,
-            recovery_buffer_size=5000,
             options={
                 "block_cache_size": cache_mb * 1024 * 1024,
                 "write_buffer_size": 16 * 1024 * 1024,
@@ -205,7 +191,6 @@ class VisitorTable:
                 "max_open_files": 256,
             },
         )
-        self._table.restore = self.restore
         app.tables.add(self._table)
 
     @property

@@ -15,13 +15,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from core.errors import TransactionLostError
 from core.window.step import PartitionState, Record
 from stream_app.kafka.outbox import Batch
-from stream_app.kafka.partition_log import PartitionLog
 from stream_app.kafka.topics import transactional_id
 from stream_app.kafka.transactions import TransactionalOutbox
 from stream_app.settings import Settings
 from stream_app.telemetry import Telemetry
 from stream_app.worker.changelog import Changelog
-from stream_app.worker.restoring import patiently
+from stream_app.worker.restoring import catch_up, patiently
 from stream_app.worker.tables import VisitorTable
 from stream_app.worker.writers import RunWrites, Writer
 
@@ -114,7 +113,7 @@ class TransactionalWriters:
     async def take_over_again(self, partition: int) -> Writer:
         """Open another producer, and read what the changelog has beyond the table."""
         await self._open(partition)
-        await patiently(lambda: self._catch_up(partition))
+        await catch_up(self._settings, self._table, partition)
         return self.of(partition)
 
     def of(self, partition: int) -> Writer:
@@ -137,13 +136,6 @@ class TransactionalWriters:
             await before.close()
         name = transactional_id(self._settings, partition)
         self._outboxes[partition] = await patiently(lambda: TransactionalOutbox.open(self._settings, name))
-
-    async def _catch_up(self, partition: int) -> None:
-        table = self._table
-        async with PartitionLog.opened(self._settings, table.changelog, partition) as log:
-            oldest, end = await log.bounds()
-            async for records in log.read(max(oldest, table.changelog_offset(partition) + 1), end):
-                table.restore(partition, records, records[-1].offset)
 
 
 def _nothing() -> None:

@@ -25,9 +25,10 @@ overridden:
 * ``_new_consumer_thread``: that of ``consumer_thread.py``, and ``RebalanceListener`` from there, too.
 * ``_commit``: none where that thread has ended; what was not committed is answered again. None with
   ``guarantee = "exactly_once"`` either, whose transactions have the offsets.
-* ``highwaters``: the ends of changelogs as ``restoring.py`` has them, once the partitions are taken over.
+* ``highwaters``: restores the changelogs' tables (``restoring.py``), once the partitions are taken over, and
+  says that there is nothing left to restore.
 
-Changelogs and all else are read as Faust reads them.
+All else is read as Faust reads it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,6 @@ from stream_app.worker.consumer_thread import ConsumerStoppedError, ConsumerThre
 from stream_app.worker.handed import Handed, MessageRecord
 from stream_app.worker.positions import Positions
 from stream_app.worker.read_runs import ReadRuns
-from stream_app.worker.restoring import ends_to_restore
 
 logger = logging.getLogger(__name__)
 
@@ -153,15 +153,22 @@ class PlainConsumer(faust_aiokafka.Consumer):
         return self._thread.membership.silent_s
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Where partitions end; a changelog ends for Faust after the last record that it will be handed."""
-        transport = cast("PlainTransport", self.transport)
-        changelogs = self.app.tables.changelog_topics
-        restored = {tp.partition for tp in partitions if tp.topic in changelogs}
+        """Where partitions end; changelogs are restored, and end for Faust where it would begin to read."""
+        transport, tables = cast("PlainTransport", self.transport), self.app.tables
         clicks = {tp.partition for tp in self.assignment() if tp.topic == transport.settings.clicks_topic}
-        if mine := restored & clicks:
-            await transport.take_over(mine)
+        # A leader of an older version may also ask for standbys, whose clicks are another's.
+        mine = {tp for tp in partitions if tp.topic in tables.changelog_topics and tp.partition in clicks}
+        if mine:
+            await transport.take_over({tp.partition for tp in mine})
         ends = {ensure_TP(tp): end or 0 for tp, end in (await super().highwaters(*partitions)).items()}
-        return ends | await ends_to_restore(transport.settings, self.app, ends)
+        if mine:
+            await transport.restore({tp.partition: ends[tp] for tp in mine})
+            oldest = await self.earliest_offsets(*mine)
+            for tp in mine:
+                last = tables.recovery.active_offsets.get(tp)  # that was in the table as the rebalance ended
+                begin = max(0 if last is None else last + 1, oldest.get(tp) or 0)
+                ends[tp] = min(ends[tp], begin)  # below, where the topic was made anew: Faust refuses that
+        return ends
 
     async def ends(self, tps: Iterable[TP], within_s: float) -> dict[TP, int]:
         """Where partitions end now: see :meth:`ConsumerThread.ends`."""
@@ -369,13 +376,15 @@ class PlainTransport(faust_aiokafka.Transport):
     """Faust's Kafka transport, handing over records as Faust does.
 
     Attributes:
-        settings: all settings; given once the transport is made, as is the next.
+        settings: all settings; given once the transport is made, as are the next two.
         take_over: is called with partitions before it is looked where their changelogs end.
+        restore: is called with those ends, by partition.
     """
 
     Consumer = PlainConsumer
     settings: Settings
     take_over: Callable[[set[int]], Awaitable[None]]
+    restore: Callable[[dict[int, int]], Awaitable[None]]
 
 
 class RunTransport(PlainTransport):

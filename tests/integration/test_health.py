@@ -41,8 +41,8 @@ from tests.worker_process import (
 
 TOKEN = "wonder-word"  # noqa: S105 -- made up
 
-#: Visitors in the changelog: restoring them takes some seconds.
-VISITORS = 30_000
+#: Visitors in the changelog, in parts: restoring them takes some seconds.
+VISITORS, AT_ONCE = 800_000, 50_000
 #: What no line of the log has, and no page.
 VISITOR, ITEM = "visitor-of-no-line", "item-of-no-line"
 
@@ -91,11 +91,12 @@ def look_until_ready(worker: WorkerProcess) -> Iterator[Seen]:
 
 async def fill_changelog(settings: Settings) -> None:
     """Write visitors' states to the changelog."""
-    states = [
-        OutRecord(b"v%d" % n, encode_state(VisitorState(n, Session(f"0-{n}", (CLICK,), BEGIN_MS))))
-        for n in range(VISITORS)
-    ]
-    await write_changelog(settings, states)
+    for begin in range(0, VISITORS, AT_ONCE):
+        states = [
+            OutRecord(b"v%d" % n, encode_state(VisitorState(n, Session(f"0-{n}", (CLICK,), BEGIN_MS))))
+            for n in range(begin, begin + AT_ONCE)
+        ]
+        await write_changelog(settings, states)
 
 
 async def write_changelog(settings: Settings, records: list[OutRecord]) -> None:

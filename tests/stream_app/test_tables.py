@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -59,23 +57,6 @@ def two_writers(chance):
             writer.run(chance.randint(1, 4), sweep=True)
             writer.deliver(chance.randint(0, 6))
     return broker
-
-
-def test_a_state_that_cannot_be_written_ends_the_worker_that_restores_it(tmp_path):
-    """RocksDB refuses, here as it is closed; Faust would try again with every further record, for ever."""
-
-    async def restore_twice() -> str:
-        app, runtime = new_app(Settings(data_dir=tmp_path), 4)
-        table = runtime._table
-        record = Read(0, b"p", encode_state(PartitionState(7, 1000)), [])
-        table._table.apply_changelog_batch([SimpleNamespace(message=record)])
-        assert table.partition(PARTITION) == PartitionState(7, 1000)
-        table._db(PARTITION).close()
-        table._table.apply_changelog_batch([SimpleNamespace(message=record)])
-        await asyncio.wait_for(app._crashed.wait(), 5)
-        return str(app._crash_reason)
-
-    assert "closed" in asyncio.run(restore_twice())
 
 
 @pytest.mark.parametrize("seed", range(12))
