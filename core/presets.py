@@ -181,12 +181,13 @@ SPOP: Final = ScoringParameters(
 
 #: The blend: neighbours of which the most similar count more, whose rarer items and those that are clicked
 #: more of late are raised; rules of the last few clicks, the newer by far the more; reminders of what the
-#: session has seen; and one step further by the rules of the best. Nothing in it is a time, so data of any
-#: pace suits it. Chosen by searches over all of it on the last tenth of five sets' training data at once
-#: (yoochoose, diginetica, Serenade's toy set, MovieLens and the clothing shop; the third and fourth with two
-#: kinds of exclusion), for the mean logarithm of how many times as good it is as the choice before it, in
-#: which a loss on yoochoose or diginetica counts 45 times, one on another set 8 times. ``nextclick tune``
-#: finds what suits one set better: docs/evaluation.md.
+#: session has seen; one step further by the rules of the best; and the session's own habit of going back, or
+#: not, to what it has seen. Nothing in it is a time, so data of any pace suits it. Chosen by searches over
+#: all of it on the last tenth of five sets' training data at once (yoochoose, diginetica, Serenade's toy set,
+#: MovieLens and the clothing shop; the third and fourth with two kinds of exclusion), for the mean logarithm
+#: of how many times as good it is as the choice before it, in which a loss on yoochoose or diginetica counts
+#: 45 times, one on another set 8 times. ``nextclick tune`` finds what suits one set better:
+#: docs/evaluation.md.
 BLEND: Final = ScoringParameters(
     name="blend",
     neighbours=300,
@@ -194,7 +195,7 @@ BLEND: Final = ScoringParameters(
     last_clicks=20,
     position_weight="wsknn",
     score_weight="exponential",
-    score_decay=5.4,
+    score_decay=2.9,
     idf_similarity=3.2,
     similarity_power=1.5,
     distance_decay=29.0,
@@ -205,17 +206,21 @@ BLEND: Final = ScoringParameters(
     rule_share=0.6,
     rule_clicks=8,
     rule_click_decay=0.62,
-    rule_support=45.0,
+    rule_support=42.0,
     rule_mix=0.48,
     rule_length_power=1.2,
     rule_weight="exponential",
     rule_decay=0.33,
-    rule_steps=12,
+    rule_steps=10,
     rule_sessions=200,
     reminder_share=0.1,
     reminder_decay=15.5,
     further_share=0.12,
     further_items=14,
+    repeat_share=5.5,
+    repeat_rate=0.27,
+    repeat_support=1.7,
+    repeat_current=0.8,
 )
 
 #: For baskets, whose order says nothing: sessions as sets, compared by cosine, rare items count more.
