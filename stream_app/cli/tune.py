@@ -27,7 +27,7 @@ from stream_app.cli.reading import (
     read_options,
 )
 from stream_app.evaluate.data import Reading, ReadOptions, read_sessions
-from stream_app.scoring_file import DEFAULT_PRESET, known_preset, named, write_atomically
+from stream_app.scoring_file import DEFAULT_PRESET, known_preset, named, read_scoring, write_atomically
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.tables import print_table
 from stream_app.terminal.tune_progress import TuneProgress
@@ -76,6 +76,10 @@ An hour of search, for the hit rate among ten items:
 
   nextclick tune train.tsv --trials 10000 --minutes 60 --objective hr --k 10
 
+Later, on newer clicks, go on from what was found:
+
+  nextclick tune new.csv.gz --also tuned.toml --output tuned-again.toml
+
 Then the honest test:
 
   nextclick evaluate train.tsv test.tsv --params tuned.toml
@@ -100,6 +104,10 @@ def tune(
     preset: Annotated[
         str, typer.Option(help=f"what the search begins with: {', '.join(PRESETS)}", metavar="START")
     ] = DEFAULT_PRESET,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="file of parameters that is tried, too, such as an earlier search's; repeatable"),
+    ] = None,
     exclude: Annotated[Exclude, typer.Option(help="what answers leave out")] = "none",
     k: Annotated[int, typer.Option(help="items in an answer", min=1, max=100)] = 20,
     validation: Annotated[
@@ -125,6 +133,7 @@ def tune(
     """Read the options, search, and print the report."""
     settings = load_settings(config, gap_s=gap)
     known_preset(preset, "--preset:")
+    others = [read_scoring(file) for file in also or []]
     refuse_to_overwrite(output)
     from stream_app.compiled import use_kernels  # noqa: PLC0415 -- before any kernel is imported
 
@@ -153,10 +162,11 @@ def tune(
             f"queries of the {len(asked.newer):,} newer ones"
         )
         start = msgspec.structs.replace(PRESETS[preset], recommendations=k, exclude=exclude)
-        search = Search(asked, start, objective, trials=trials, seed=seed, jobs=jobs)
+        search = Search(asked, start, objective, trials=trials, seed=seed, jobs=jobs, also=others)
         command = _command(
             train, cut=validation, search=search, preset=preset, seed=seed, max_queries=max_queries
         ) + (["--best-anyway"] if best_anyway else [])
+        command += [part for file in also or [] for part in ("--also", file.name)]
         source = Source(command, train, sessions, preset)
         written: Found | None = None
 

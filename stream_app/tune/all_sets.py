@@ -4,7 +4,8 @@ Beside it stand the preset that it began with and the best single method: of all
 one with the highest hit rate and the one with the highest reciprocal rank.
 
 Searches take minutes, so what was found is kept in a file (``--json``): a run of some sets replaces their
-rows and leaves the others as they are.
+rows and leaves the others as they are. What a row had found is among the first trials of the search that
+replaces it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import NextclickError
-from core.params import Exclude
+from core.params import Exclude, ScoringParameters
 from core.presets import preset
 from stream_app.compiled import use_kernels
 from stream_app.docs import ROOT, fill, markdown_table
@@ -66,8 +67,10 @@ _NO_SINGLE: Final = frozenset({DEFAULT_PRESET, "baskets"})
 Row = dict[str, Any]
 
 
-def tune(split: Holdout, exclude: Exclude, options: argparse.Namespace) -> tuple[Search, Found]:
-    """Search on a split's training data alone, as ``nextclick tune`` does.
+def tune(
+    split: Holdout, exclude: Exclude, options: argparse.Namespace, also: Sequence[ScoringParameters] = ()
+) -> tuple[Search, Found]:
+    """Search on a split's training data alone, as ``nextclick tune`` does; ``also`` is tried, too.
 
     Returns:
         The search, and what it chose.
@@ -77,7 +80,7 @@ def tune(split: Holdout, exclude: Exclude, options: argparse.Namespace) -> tuple
     """
     validation = Validation(split.train, Cut.parse(VALIDATION), SEED, options.max_queries)
     start = preset(DEFAULT_PRESET, recommendations=CUTOFFS[-1], exclude=exclude)
-    search = Search(validation, start, OBJECTIVE, trials=options.trials, seed=SEED)
+    search = Search(validation, start, OBJECTIVE, trials=options.trials, seed=SEED, also=also)
     with TuneProgress() as progress, stop_on_signals(options.minutes) as stop:
         search.run(stop, progress.update)
     chosen = search.chosen
@@ -86,10 +89,13 @@ def tune(split: Holdout, exclude: Exclude, options: argparse.Namespace) -> tuple
     return search, chosen
 
 
-def row_of(chosen: DataSet, split: Holdout, methods: Sequence[str], options: argparse.Namespace) -> Row:
-    """The row of a data set with one ``exclude``; ``settings`` has what was found."""
+def row_of(
+    chosen: DataSet, split: Holdout, methods: Sequence[str], options: argparse.Namespace, before: Row | None
+) -> Row:
+    """The row of a data set with one ``exclude``; ``settings`` has what was found, ``before`` it, too."""
     begun = time.perf_counter()
-    search, found = tune(split, chosen.excludes[0], options)
+    also = [msgspec.convert(before["settings"], ScoringParameters)] if before else []
+    search, found = tune(split, chosen.excludes[0], options, also)
     seconds = time.perf_counter() - begun
     parameters = msgspec.structs.replace(found.parameters, name="tuned")
     rows = {row["method"]: row for row in rows_of(chosen, split, [DEFAULT_PRESET, *methods], [parameters])}
@@ -164,7 +170,8 @@ def _run(options: argparse.Namespace) -> None:
     for data_set in chosen:
         split = ready(options.data, data_set, limit=options.limit)
         for exclude in data_set.excludes:
-            row = row_of(replace(data_set, excludes=(exclude,)), split, methods, options)
+            before = rows.get((data_set.name, exclude))
+            row = row_of(replace(data_set, excludes=(exclude,)), split, methods, options, before)
             rows[row["set"], row["exclude"]] = row
             sys.stderr.write(" | ".join(cells(row)) + "\n")
             options.json.parent.mkdir(parents=True, exist_ok=True)

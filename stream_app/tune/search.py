@@ -1,9 +1,9 @@
 """The search: optuna's tree-structured Parzen estimator over the table of :mod:`stream_app.tune.space`.
 
-It begins with the presets, lets every second trial be a step from one of the best
-(:mod:`stream_app.tune.near`), gives up trials that are worse than the median of those before them on a part
-of the queries, and knows its best so far at any moment. With one job, the same seed, data and number of
-trials it finds the same.
+It begins with the start, what else is given and the presets, lets every second trial be a step from one of
+the best (:mod:`stream_app.tune.near`), gives up trials that are worse than the median of those before them
+on a part of the queries, and knows its best so far at any moment. With one job, the same seed, data and
+number of trials it finds the same.
 
 Source: Bergstra et al., "Algorithms for hyper-parameter optimization", NIPS 2011; Golovin et al., "Google
 Vizier: a service for black-box optimization", KDD 2017, section 3.2.2, for giving up by the median.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -38,7 +38,7 @@ except ImportError:  # an extra
 #: Trials that are finished before the first one may be given up.
 _FINISHED_FIRST: Final = 5
 
-_PRESET: Final = "preset"
+_KNOWN: Final = "known"
 _NEAR: Final = "near"
 
 
@@ -61,6 +61,7 @@ class Search:
         trials: trials at most, those given up included; at least 1.
         seed: of the sampler.
         jobs: trials at a time; with more than one the result depends on which is done first.
+        also: tried behind the start, before the presets, such as what earlier searches found.
 
     Attributes:
         started: the start's trial; None until it is finished.
@@ -78,6 +79,7 @@ class Search:
         trials: int,
         seed: int,
         jobs: int = 1,
+        also: Sequence[ScoringParameters] = (),
     ) -> None:
         self.validation, self.start, self.trials, self.jobs = validation, start, trials, jobs
         self.objective = objective
@@ -90,16 +92,16 @@ class Search:
         self._before_start: list[Found] = []
         self._random = Random(seed)  # noqa: S311 -- no secret
         self._study = _new_study(seed, jobs)
-        self._presets = {start.name: start}
-        for name, preset in PRESETS.items():
+        self._known = [start]
+        for known in (*also, *PRESETS.values()):
             asked = msgspec.structs.replace(
-                preset, recommendations=start.recommendations, exclude=start.exclude
+                known, recommendations=start.recommendations, exclude=start.exclude
             )
-            if asked not in self._presets.values():
-                self._presets.setdefault(name, asked)
-        for name, parameters in self._presets.items():
+            if asked not in self._known:
+                self._known.append(asked)
+        for number, parameters in enumerate(self._known):
             suggestions = encode(parameters, start, validation.span_s)
-            self._study.enqueue_trial(suggestions or {}, user_attrs={_PRESET: name})
+            self._study.enqueue_trial(suggestions or {}, user_attrs={_KNOWN: number})
 
     @property
     def gain(self) -> Estimate | None:
@@ -147,8 +149,8 @@ class Search:
         def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             if stop():
                 study.stop()
-            # After the presets and what is drawn anew, not after a step: so they take turns.
-            if trial.number >= len(self._presets) - 1 and _NEAR not in trial.user_attrs:
+            # After what is known and what is drawn anew, not after a step: so they take turns.
+            if trial.number >= len(self._known) - 1 and _NEAR not in trial.user_attrs:
                 self._step(study)
 
         def trial_of(trial: optuna.Trial) -> float:
@@ -193,13 +195,13 @@ class Search:
         return None if figures is None else Found(trial.number, parameters, figures)
 
     def _parameters(self, trial: optuna.Trial) -> ScoringParameters:
-        name = trial.user_attrs.get(_PRESET)
-        if name is None:
+        number = trial.user_attrs.get(_KNOWN)
+        if number is None:
             return suggest(trial, self.start, self.validation.span_s)
-        preset = self._presets[name]
-        if encode(preset, self.start, self.validation.span_s) is not None:
+        known = self._known[number]
+        if encode(known, self.start, self.validation.span_s) is not None:
             suggest(trial, self.start, self.validation.span_s)  # so that the sampler learns from it
-        return preset  # itself: a suggestion may differ from it in a last bit or in what does not matter
+        return known  # itself: a suggestion may differ from it in a last bit or in what does not matter
 
     def _take(self, found: Found) -> None:
         if found.trial == 0:

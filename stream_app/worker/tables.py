@@ -1,14 +1,14 @@
 """The visitor table: a Faust table on RocksDB, read by key and written a run at a time.
 
-Faust owns the table: its changelog, its recovery and its files. nextclick writes to it beside Faust's own
-path, which costs a produce call and a lookup a key: a run's changes go to the changelog in one batch and,
-once that is confirmed, to RocksDB in one WriteBatch together with the changelog offset. So RocksDB never
-holds what the changelog lacks.
+Faust owns the table: its changelog, its files, and when they open and close. nextclick writes to it beside
+Faust's own path, which costs a produce call and a lookup a key: a run's changes go to the changelog in one
+batch and, once that is confirmed, to RocksDB in one WriteBatch together with the changelog offset. So RocksDB
+never holds what the changelog lacks.
 
 Keys: ``v`` and the visitor; ``p`` alone is the partition's own record. Values: a version byte and msgpack.
 In RocksDB only: ``s`` and a key, without a value, where the changelog's last record of that key is stale.
 
-Faust reads the changelog back; which of its records count is decided by :mod:`core.window.changelog`.
+``restoring.py`` reads the changelog back; which of its records count :mod:`core.window.changelog` decides.
 """
 
 from __future__ import annotations

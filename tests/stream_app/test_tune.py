@@ -190,6 +190,21 @@ def test_the_first_trial_is_the_start_itself(validation):
     assert search.best.parameters == preset("baskets", exclude="none")
 
 
+def test_what_was_found_before_is_tried_right_after_the_start(validation):
+    """With the exclusion and the length asked for now; what lies beyond the search's space, too."""
+    before = searched(validation, "vsknn", 30).best
+    far = preset("vsknn", neighbours=77_777, exclude="session")
+    start = preset("vsknn", exclude="none")
+    again = Search(validation, start, "mrr", trials=3, seed=2, also=[far, before.parameters])
+    again.run(never, lambda _: None)
+    assert again.best == Found(2, before.parameters, before.figures)
+    assert again.started.parameters == start
+    only = Search(validation, start, "mrr", trials=2, seed=2, also=[start, far])
+    tried = []
+    only.run(never, lambda search: tried.append(search.best.parameters))
+    assert {found.exclude for found in tried} == {"none"}
+
+
 def test_the_same_seed_finds_the_same(validation):
     """With one job a search is a function of data, seed and trials; another seed goes another way."""
     one, again = (searched(validation, "vstan", 22) for _ in range(2))

@@ -139,6 +139,19 @@ def test_the_same_command_writes_the_same_file(tuned, folder):
     assert "recommendations is" not in done.stdout
 
 
+def test_a_search_goes_on_from_an_earlier_one(tuned, folder, tmp_path):
+    """What it had found is the second trial, so the next is no worse; the file names it."""
+    for name in ("train.tsv", "tuned.toml"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    options = ["--preset", "vsknn", "--max-queries", "300", "--also", "tuned.toml", "--output", "again.toml"]
+    done = tune(tmp_path, "train.tsv", "--trials", "2", *options, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    again = json.loads(done.stdout)
+    assert again["best"]["mrr_20"] == tuned["best"]["mrr_20"]
+    assert again["parameters"] == tuned["parameters"]
+    assert "--also tuned.toml" in (tmp_path / "again.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "said"), [([], "vsknn itself is kept"), (["--best-anyway"], "all the same")]
 )
@@ -198,6 +211,7 @@ def test_a_search_without_time_for_one_trial_says_so_and_writes_nothing(folder, 
         (["train.tsv", "--validation", "1 week"], "error: the validation cut is '1 week', expected a share"),
         (["train.tsv", "--validation", "30d"], "choose another --validation\n"),
         (["train.tsv", "--item", "Itm"], "error: --item 'Itm': no such column; did you mean 'ItemId'?"),
+        (["train.tsv", "--also", "none.toml"], "error: the settings file none.toml cannot be read"),
         (["train.tsv", "--output", "none/tuned.toml"], "there is no folder none\n"),
         (
             ["train.tsv", "--output", "worker.toml"],
