@@ -198,7 +198,7 @@ class Search:
         number = trial.user_attrs.get(_KNOWN)
         if number is None:
             return suggest(trial, self.start, self.validation.span_s)
-        known = self._known[number]
+        known: ScoringParameters = self._known[number]
         if encode(known, self.start, self.validation.span_s) is not None:
             suggest(trial, self.start, self.validation.span_s)  # so that the sampler learns from it
         return known  # itself: a suggestion may differ from it in a last bit or in what does not matter
